@@ -1,0 +1,394 @@
+//! Arguments of `mosaic-agent`, as typed: no files, no environment, no decisions.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use lexopt::prelude::*;
+
+use crate::failure::{Failure, exit};
+use crate::units::AgentName;
+use crate::verbs::{Body, SendOptions, run};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Verb {
+    /// Print this text.
+    Help(String),
+    /// Be the sidecar.
+    Run(run::Options),
+    /// Make the session that runs the sidecar.
+    Launch {
+        /// The agent; from the environment if not given.
+        name: Option<AgentName>,
+        /// Print nothing when all is well.
+        quiet: bool,
+    },
+    /// Deliver a message.
+    Send {
+        /// The message and how to treat it.
+        options: SendOptions,
+        /// Print the receipt as JSON.
+        json: bool,
+        /// Print nothing.
+        quiet: bool,
+    },
+    /// Ask for a message's verdict.
+    Verify {
+        /// The agent.
+        name: AgentName,
+        /// The message's id.
+        id: Option<String>,
+        /// Or a part of its text.
+        contains: Option<String>,
+        /// Only messages after this moment.
+        since: Option<SystemTime>,
+        /// Print the receipt as JSON.
+        json: bool,
+        /// Print nothing.
+        quiet: bool,
+    },
+    /// Show the state.
+    Status {
+        /// The agent.
+        name: AgentName,
+        /// Look afresh and write a heartbeat.
+        probe: bool,
+        /// As JSON.
+        json: bool,
+    },
+    /// Show the screen.
+    Tail {
+        /// The agent.
+        name: AgentName,
+        /// Only the last rows.
+        lines: Option<usize>,
+        /// As JSON.
+        json: bool,
+    },
+}
+
+/// The text of `--help`.
+pub const HELP: &str = "\
+mosaic-agent: is this agent really alive, and did it really take my message?
+
+Examples
+  mosaic-agent launch coder0                         start the agent in its tmux session
+  mosaic-agent send --verify coder0 -m 'run the tests'  type a message, wait for the verdict
+  git diff | mosaic-agent send --verify --json coder0 -  the same from a pipe, receipt as JSON
+  mosaic-agent status coder0                         what it is doing, and why we think so
+  mosaic-agent run demo -- mosaic-fleet demo-tui     be the sidecar, here, in this terminal
+
+Verbs
+  run NAME [-- CMD ARG...]     be the sidecar of CMD in this terminal
+  launch NAME                  make the tmux session that runs `run NAME`; idempotent
+  send NAME [-m TEXT | -f FILE | -]
+      --verify                 wait for the verdict (else: hand over, and ask `verify` later)
+      --timeout SECONDS        how long it may wait for its turn (default 30)
+      --from LABEL             who writes, for the preamble (default: host and agent or user)
+      --no-preamble            type the message as it is
+      --id ID                  the same id is never typed twice
+      --when busy=hold|type|refuse   while a turn runs (default hold)
+      --when draft=refuse|wait       while somebody's draft is there (default refuse)
+  verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
+  status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
+  tail NAME [-n N]             the screen as text
+Every verb takes --json; send, verify and launch take --quiet.
+
+Verdicts and exit codes of send and verify
+   0  accepted, queued, held (held: not typed yet, in the sidecar's queue)
+   5  draft      it sits, or sat, unsubmitted in the composer
+   7  unknown    typed, and its fate cannot be proven; never retry blindly
+  75  blocked, occupied, busy, unready: nothing was typed, try later
+   6  rejected   the message itself is not acceptable
+   3  gone       no such agent, no sidecar, or the runtime has ended
+Other exit codes
+   1 internal   2 usage   69 tmux is missing   77 not permitted   78 configuration
+   run: the runtime's own code, or 128 + signal; 126 not executable, 127 not found
+
+Environment: see docs/operating.md (MOSAIC_AGENT_RUNTIME, MOSAIC_AGENT_COMMAND, MOSAIC_TMUX_SOCKET, ...).
+";
+
+/// Reads the command line.
+///
+/// # Errors
+/// [`exit::USAGE`] with what is wrong.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> {
+    read(lexopt::Parser::from_iter(args)).map_err(|e| {
+        Failure::new(exit::USAGE, "", e).hint("`mosaic-agent --help` shows all verbs and options")
+    })
+}
+
+fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let verb = match parser.next()? {
+        Some(Value(verb)) => verb.string()?,
+        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(HELP.into())),
+        Some(Long("version") | Short('V')) => {
+            return Ok(Verb::Help(format!(
+                "mosaic-agent {}\n",
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        Some(other) => return Err(other.unexpected()),
+    };
+    match verb.as_str() {
+        "help" => Ok(Verb::Help(HELP.into())),
+        "run" => read_run(&mut parser),
+        "launch" => read_launch(&mut parser),
+        "send" => read_send(&mut parser),
+        "verify" => read_verify(&mut parser),
+        "status" | "probe" | "tail" => read_show(&mut parser, &verb),
+        other => Err(format!("there is no verb {other:?}").into()),
+    }
+}
+
+fn agent(value: OsString) -> Result<AgentName, lexopt::Error> {
+    AgentName::new(&value.string()?).map_err(Into::into)
+}
+
+fn needed(name: Option<AgentName>) -> Result<AgentName, lexopt::Error> {
+    name.ok_or_else(|| "which agent? A name is missing".into())
+}
+
+fn help(verb: &str) -> Verb {
+    let wanted = format!("  {verb}");
+    let mut rows = HELP
+        .lines()
+        .skip_while(|l| !l.starts_with(&wanted) && !l.contains(&format!(", {verb} ")));
+    let first = rows.next().unwrap_or_default();
+    let more = rows.take_while(|l| l.starts_with("      "));
+    let text: Vec<&str> = std::iter::once(first).chain(more).collect();
+    Verb::Help(format!(
+        "{}\n\nMore: mosaic-agent --help\n",
+        text.join("\n")
+    ))
+}
+
+fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let mut options = run::Options::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),
+            Long("as") => options.shown_as = Some(parser.value()?.string()?),
+            Long("help") | Short('h') => return Ok(help("run")),
+            Value(name) if options.name.is_none() => {
+                options.name = Some(agent(name)?);
+                // Everything after `--` is the command, options of it included.
+                if let Some(mut rest) = parser.try_raw_args()
+                    && rest.peek().is_some_and(|a| a == "--")
+                {
+                    rest.next();
+                    options.command = rest.collect();
+                }
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Run(options))
+}
+
+fn read_launch(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut name, mut quiet) = (None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("quiet") | Short('q') => quiet = true,
+            Long("help") | Short('h') => return Ok(help("launch")),
+            Value(value) if name.is_none() => name = Some(agent(value)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Launch { name, quiet })
+}
+
+fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut name, mut body, mut json, mut quiet) = (None, None, false, false);
+    let (mut verify, mut timeout, mut from, mut bare, mut id) = (false, None, None, false, None);
+    let (mut when_busy, mut when_draft) = (None, None);
+    while let Some(arg) = parser.next()? {
+        let mut given = None;
+        match arg {
+            Short('m') | Long("message") => given = Some(Body::Text(parser.value()?.string()?)),
+            Short('f') | Long("file") => given = Some(Body::File(PathBuf::from(parser.value()?))),
+            Value(value) if value == "-" => given = Some(Body::Stdin),
+            Long("verify") => verify = true,
+            Long("timeout") => timeout = Some(seconds(&parser.value()?.string()?)?),
+            Long("from") => from = Some(parser.value()?.string()?),
+            Long("no-preamble") => bare = true,
+            Long("id") => id = Some(message_id(parser.value()?.string()?)?),
+            Long("when") => match parser.value()?.string()?.split_once('=') {
+                Some(("busy", how @ ("hold" | "type" | "refuse"))) => {
+                    when_busy = Some(how.to_owned())
+                }
+                Some(("draft", how @ ("refuse" | "wait"))) => when_draft = Some(how.to_owned()),
+                _ => return Err("--when takes busy=hold|type|refuse or draft=refuse|wait".into()),
+            },
+            Long("json") => json = true,
+            Long("quiet") | Short('q') => quiet = true,
+            Long("help") | Short('h') => return Ok(help("send")),
+            Value(value) if name.is_none() => name = Some(agent(value)?),
+            other => return Err(other.unexpected()),
+        }
+        if given.is_some() && std::mem::replace(&mut body, given).is_some() {
+            return Err("one message at a time: -m, -f or -".into());
+        }
+    }
+    Ok(Verb::Send {
+        options: SendOptions {
+            name: needed(name)?,
+            body: body.ok_or("what to send? Use -m TEXT, -f FILE, or - for standard input")?,
+            verify,
+            timeout,
+            from,
+            bare,
+            id,
+            when_busy,
+            when_draft,
+        },
+        json,
+        quiet,
+    })
+}
+
+fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut name, mut id, mut contains, mut since) = (None, None, None, None);
+    let (mut json, mut quiet) = (false, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("id") => id = Some(message_id(parser.value()?.string()?)?),
+            Long("contains") => contains = Some(parser.value()?.string()?),
+            Long("since") => since = Some(moment(&parser.value()?.string()?)?),
+            Long("json") => json = true,
+            Long("quiet") | Short('q') => quiet = true,
+            Long("help") | Short('h') => return Ok(help("verify")),
+            Value(value) if name.is_none() => name = Some(agent(value)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if id.is_none() && contains.as_ref().is_none_or(String::is_empty) {
+        return Err("which message? Use --id ID or --contains TEXT".into());
+    }
+    Ok(Verb::Verify {
+        name: needed(name)?,
+        id,
+        contains,
+        since,
+        json,
+        quiet,
+    })
+}
+
+fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
+    let (mut name, mut json, mut lines) = (None, false, None);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            Short('n') | Long("lines") if verb == "tail" => lines = Some(parser.value()?.parse()?),
+            Long("help") | Short('h') => return Ok(help(verb)),
+            Value(value) if name.is_none() => name = Some(agent(value)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let name = needed(name)?;
+    Ok(match verb {
+        "tail" => Verb::Tail { name, lines, json },
+        _ => Verb::Status {
+            name,
+            probe: verb == "probe",
+            json,
+        },
+    })
+}
+
+/// An id is printed, logged and compared: short, and nothing but visible ASCII.
+fn message_id(id: String) -> Result<String, lexopt::Error> {
+    if id.is_empty() || id.len() > 128 || !id.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("an id has 1 to 128 visible ASCII characters and no blanks".into());
+    }
+    Ok(id)
+}
+
+/// Seconds, with a fraction if need be.
+fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
+    text.strip_suffix('s')
+        .unwrap_or(text)
+        .parse::<f64>()
+        .ok()
+        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+        .ok_or_else(|| format!("{text:?} is no number of seconds").into())
+}
+
+/// `90s`, `10m`, `2h` ago, or an RFC 3339 moment.
+fn moment(text: &str) -> Result<SystemTime, lexopt::Error> {
+    let ago = |number: &str, unit: u64| {
+        let n = number.parse::<u64>().ok()?.checked_mul(unit)?;
+        SystemTime::now().checked_sub(Duration::from_secs(n))
+    };
+    let found = if let Some(n) = text.strip_suffix('s') {
+        ago(n, 1)
+    } else if let Some(n) = text.strip_suffix('m') {
+        ago(n, 60)
+    } else if let Some(n) = text.strip_suffix('h') {
+        ago(n, 3_600)
+    } else {
+        chrono::DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|t| t.with_timezone(&chrono::Utc).into())
+    };
+    found.ok_or_else(|| {
+        format!("{text:?} is neither like 90s, 10m or 2h nor an RFC 3339 moment").into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verb(line: &str) -> Result<Verb, Failure> {
+        parse(
+            std::iter::once("mosaic-agent")
+                .chain(line.split_whitespace())
+                .map(OsString::from),
+        )
+    }
+
+    #[test]
+    fn a_command_after_two_dashes_keeps_its_own_options() {
+        let Ok(Verb::Run(run)) = verb("run demo -- pi --model x -- -y") else {
+            panic!("not a run")
+        };
+        assert_eq!(run.command, ["pi", "--model", "x", "--", "-y"]);
+    }
+
+    #[test]
+    fn wrong_words_are_usage_errors_and_nothing_else() {
+        for line in [
+            "fly",
+            "send",
+            "send a/b -m x",
+            "send a",
+            "send a -m x -",
+            "send a -m x --when busy=maybe",
+            "send a -m x --timeout soon",
+            "verify a",
+            "verify a --contains= ",
+            "status",
+            "run a b",
+            "send a -m x --id a\u{e9}",
+        ] {
+            match verb(line) {
+                Err(failure) => assert_eq!(failure.exit, exit::USAGE, "{line}"),
+                Ok(verb) => panic!("{line}: {verb:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_verb_has_a_help_of_its_own() {
+        for v in ["run", "launch", "send", "verify", "status", "probe", "tail"] {
+            let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
+                panic!("{v} has no help")
+            };
+            assert!(text.contains(v), "{v}: {text}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The tiny binary: parse, perform, print one error, return one code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let verb = mosaic_agent::cli::parse(std::env::args_os());
+    match verb.and_then(mosaic_agent::verbs::perform) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("mosaic-agent: {failure}");
+            failure.code()
+        }
+    }
+}

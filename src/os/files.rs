@@ -1,0 +1,171 @@
+//! Directories, locks and files that others read.
+//!
+//! A file that others read is written beside itself and renamed, so that it is always whole. No fsync:
+//! a heartbeat that was lost in a power failure would be stale anyway, and a stalled disk must not stop
+//! the beats for longer than it must.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
+
+use crate::failure::{Failure, exit};
+
+/// Makes sure a directory is there, ours, no link, and closed to others.
+///
+/// # Errors
+/// [`exit::CONFIG`] when somebody else's directory or a link stands in its place.
+pub fn private_dir(dir: &Path) -> Result<(), Failure> {
+    let failure = |said: String| {
+        Failure::new(
+            exit::CONFIG,
+            format!("checking the directory {}", dir.display()),
+            said,
+        )
+    };
+    match fs::symlink_metadata(dir) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .map_err(|e| failure(e.to_string()))?;
+        }
+        Err(e) => return Err(failure(e.to_string())),
+    }
+    let found = fs::symlink_metadata(dir).map_err(|e| failure(e.to_string()))?;
+    if found.file_type().is_symlink() {
+        return Err(failure("it is a symbolic link".into())
+            .hint("remove the link, or point MOSAIC_HEARTBEAT_RUN_DIR or XDG_RUNTIME_DIR at the real directory"));
+    }
+    if !found.is_dir() {
+        return Err(failure("it is not a directory".into()).hint("move the file out of the way"));
+    }
+    let me = nix::unistd::geteuid().as_raw();
+    if found.uid() != me {
+        return Err(failure(format!(
+            "it belongs to uid {}, and we are uid {me}",
+            found.uid()
+        ))
+        .hint("use a directory of your own: set MOSAIC_HEARTBEAT_RUN_DIR or XDG_RUNTIME_DIR"));
+    }
+    if found.mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .map_err(|e| failure(e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// An agent's lock, held as long as the value lives. The file stays: removing it would let two
+/// sidecars lock two files of the same name.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "held for its drop")] Flock<File>);
+
+impl Lock {
+    /// Takes the lock; `None` if somebody else holds it, with what they wrote into it (their pid).
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn take(path: &Path) -> io::Result<Result<Lock, String>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
+            .open(path)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                lock.set_len(0)?;
+                writeln!(lock, "{}", std::process::id())?;
+                Ok(Ok(Lock(lock)))
+            }
+            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+                let mut owner = String::new();
+                Read::by_ref(&mut file)
+                    .take(32)
+                    .read_to_string(&mut owner)?;
+                Ok(Err(owner.trim().to_owned()))
+            }
+            Err((_, e)) => Err(e.into()),
+        }
+    }
+}
+
+/// Replaces a file whole: readers find the old text or the new one, nothing between.
+///
+/// One fixed temporary name, so that a kill leaves at most one behind and the next write reuses it.
+///
+/// # Errors
+/// What the system says; the old file is untouched then.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
+            .open(&beside)?;
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::other("the temporary file is not a regular file"));
+        }
+        file.write_all(text.as_bytes())?;
+        drop(file);
+        fs::rename(&beside, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Reads a small file that somebody else may be playing with: no links, no pipes, no more than `max`.
+///
+/// # Errors
+/// It is not there, not a regular file, or cannot be read.
+pub fn read_small(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The user's profile files: name and text of every `*.toml` in a directory, sorted, at most 64.
+pub fn profile_files(dir: &Path) -> Vec<(String, String)> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    paths.sort();
+    paths
+        .into_iter()
+        .take(64)
+        .filter_map(|p| {
+            let bytes = fs::read(&p).ok()?;
+            Some((
+                p.display().to_string(),
+                String::from_utf8_lossy(&bytes).into_owned(),
+            ))
+        })
+        .collect()
+}

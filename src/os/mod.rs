@@ -1,0 +1,17 @@
+//! What touches the system: every descriptor, signal, process, file and `unsafe` block.
+//!
+//! Nothing here decides: no glyph, verdict or state is known in this folder. What is borrowed from the
+//! system (raw mode, a socket path, a lock) is a value whose `Drop` gives it back.
+
+#![allow(unsafe_code)]
+
+pub mod files;
+pub mod pidfd;
+pub mod process;
+pub mod pty;
+pub mod pump;
+pub mod signals;
+pub mod socket;
+pub mod tmux;
+pub mod tty;
+pub mod watch;

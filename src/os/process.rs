@@ -1,0 +1,261 @@
+//! What the kernel tells of processes, read from /proc.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+
+/// One process as /proc shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// Its parent.
+    pub parent: i32,
+    /// The path of its executable.
+    pub exe: String,
+    /// Its arguments.
+    pub argv: Vec<String>,
+    /// The script an interpreter runs, links resolved.
+    pub script: String,
+    /// The version of the npm package the script or executable belongs to.
+    pub version: String,
+}
+
+/// The fields of `/proc/PID/stat` we use: state letter, parent, start time in ticks.
+fn stat(pid: i32) -> Option<(char, i32, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold blanks and brackets; what follows its last bracket does not.
+    let rest = text.rsplit_once(')')?.1;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    // Field 22 of stat(5); state was field 3.
+    let start = fields.nth(17)?.parse().ok()?;
+    Some((state, parent, start))
+}
+
+/// The state letter of a process: `R`, `S`, `D`, `T`, `t`, `Z` …; none if there is no such process.
+pub fn state_letter(pid: i32) -> Option<char> {
+    stat(pid).map(|s| s.0)
+}
+
+/// When a process started, in clock ticks since boot: with the pid, its identity.
+pub fn start_ticks(pid: i32) -> Option<u64> {
+    stat(pid).map(|s| s.2)
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| {
+            text.split_ascii_whitespace()
+                .filter_map(|n| n.parse().ok())
+                .collect::<Vec<i32>>()
+        })
+        .collect()
+}
+
+/// Most processes looked at: an agent's tools may start thousands.
+const FAMILY_MAX: usize = 64;
+
+/// A process and its descendants, outermost first; at most 64.
+pub fn family(pid: i32) -> Vec<Process> {
+    let mut queue = vec![pid];
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    let mut next = 0;
+    while let Some(&pid) = queue.get(next) {
+        next += 1;
+        if !seen.insert(pid) || found.len() == FAMILY_MAX {
+            continue;
+        }
+        if let Some(process) = read(pid) {
+            found.push(process);
+            queue.extend(children(pid));
+        }
+    }
+    found
+}
+
+fn read(pid: i32) -> Option<Process> {
+    let (_, parent, _) = stat(pid)?;
+    let exe = fs::read_link(format!("/proc/{pid}/exe"))
+        .map(|p| p.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let argv: Vec<String> = line
+        .split(|b| *b == 0)
+        .filter(|a| !a.is_empty())
+        .map(|a| String::from_utf8_lossy(a).into_owned())
+        .collect();
+    let script = script_of(pid, &argv);
+    let version = [&script, &exe]
+        .into_iter()
+        .find(|file| file.contains("/node_modules/"))
+        .and_then(|file| package_version(Path::new(file)))
+        .unwrap_or_default();
+    Some(Process {
+        version,
+        pid,
+        parent,
+        exe,
+        argv,
+        script,
+    })
+}
+
+/// The first argument that is a file, with links resolved: what an interpreter runs.
+fn script_of(pid: i32, argv: &[String]) -> String {
+    let dir = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    argv.iter()
+        .skip(1)
+        .find(|a| !a.starts_with('-'))
+        .map(|a| dir.join(a))
+        .filter(|file| file.is_file())
+        .and_then(|file| fs::canonicalize(file).ok())
+        .map(|file| file.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// The version in the `package.json` nearest above a file, at most five directories up.
+pub fn package_version(file: &Path) -> Option<String> {
+    let mut dir: Option<&Path> = file.parent();
+    for _ in 0..5 {
+        let here = dir?;
+        let path: PathBuf = here.join("package.json");
+        if let Ok(text) = fs::read(&path) {
+            let package: serde_json::Value = serde_json::from_slice(&text).ok()?;
+            if let Some(version) = package.get("version").and_then(|v| v.as_str()) {
+                // Platform packages say 1.2.3-linux-x64 for what their users know as 1.2.3.
+                let base = version.split("-linux").next().unwrap_or(version);
+                return Some(base.to_owned());
+            }
+        }
+        dir = here.parent();
+    }
+    None
+}
+
+/// Whether `pid` is `ancestor` or descends from it.
+pub fn descends_from(pid: i32, ancestor: i32) -> bool {
+    let mut pid = pid;
+    for _ in 0..128 {
+        if pid == ancestor {
+            return true;
+        }
+        match stat(pid) {
+            Some((_, parent, _)) if parent > 1 => pid = parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Sends a signal to a process group; a group that is gone is no error.
+pub fn signal_group(group: i32, signal: i32) {
+    if let Ok(signal) = Signal::try_from(signal)
+        && group > 1
+    {
+        let _ = killpg(Pid::from_raw(group), signal);
+    }
+}
+
+/// How a child has ended; `None` while it runs.
+///
+/// # Errors
+/// It is not our child.
+pub fn reap(pid: i32) -> io::Result<Option<Exit>> {
+    match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
+        Ok(WaitStatus::Exited(_, code)) => Ok(Some(Exit::Code(code))),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Exit::Signal(signal as i32))),
+        Ok(_) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With a code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+/// Makes orphans of this process's descendants its own children, so that they can be seen and ended.
+pub fn adopt_orphans() {
+    // SAFETY: prctl with integers; failure (a very old kernel) leaves things as they are.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+}
+
+/// Reaps ended orphans we have adopted, but never `keep`, whose exit status somebody else wants.
+pub fn reap_orphans(keep: i32) {
+    for pid in children(std::process::id().cast_signed()) {
+        if pid != keep && state_letter(pid) == Some('Z') {
+            let _ = waitid(
+                Id::Pid(Pid::from_raw(pid)),
+                WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG,
+            );
+        }
+    }
+}
+
+/// Puts variables into our own environment, over those of the same name.
+///
+/// Call it while this process has one thread only.
+pub fn overlay_environment(vars: Vec<(OsString, OsString)>) {
+    for (key, value) in vars {
+        // SAFETY: the caller has not started any thread yet, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var(key, value) };
+    }
+}
+
+/// The kernel's id of this boot.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|s| s.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// Seconds on the boot clock, suspend included.
+pub fn boot_seconds() -> u64 {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .ok()
+        .and_then(|t| u64::try_from(t.tv_sec()).ok())
+        .unwrap_or(0)
+}
+
+/// The name of this host.
+pub fn host_name() -> String {
+    nix::unistd::gethostname()
+        .map(|h| h.to_string_lossy().into_owned())
+        .unwrap_or_else(|_| "localhost".into())
+}
+
+/// The name of the user, by the password file.
+pub fn user_name() -> String {
+    nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| nix::unistd::getuid().to_string(), |u| u.name)
+}
+
+/// The home directory of the user, by the password file.
+pub fn home_of_user() -> Option<PathBuf> {
+    nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map(|u| u.dir)
+}

@@ -1,0 +1,111 @@
+//! The outer terminal: the pane's own pty, as tmux (or an emulator) made it.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Mutex;
+
+use nix::libc;
+use nix::sys::termios::{self, SetArg, Termios};
+
+use crate::units::TermSize;
+
+/// The outer terminal in raw mode. Dropping it puts the saved modes back.
+pub struct Outer {
+    tty: OwnedFd,
+    saved: Termios,
+}
+
+/// The modes to put back if the process panics; the descriptor is opened anew then.
+static SAVED: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Opens a terminal of our own behind `fd`: an open file of its own, so that making it non-blocking
+/// does not change the terminal of the shell that shares `fd` with us.
+fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let path = nix::unistd::ttyname(fd)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(path)?;
+    Ok(file.into())
+}
+
+impl Outer {
+    /// Takes the terminal on standard input, if there is one, into raw mode.
+    ///
+    /// # Errors
+    /// The terminal is there and cannot be opened or set.
+    pub fn take() -> io::Result<Option<Outer>> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() || !io::stdout().is_terminal() {
+            return Ok(None);
+        }
+        let tty = reopen(stdin.as_fd())?;
+        let saved = termios::tcgetattr(&tty)?;
+        if let Ok(mut slot) = SAVED.lock() {
+            *slot = Some(saved.clone());
+        }
+        let mut raw = saved.clone();
+        termios::cfmakeraw(&mut raw);
+        termios::tcsetattr(&tty, SetArg::TCSANOW, &raw)?;
+        Ok(Some(Outer { tty, saved }))
+    }
+
+    /// The modes the terminal had, for the inner pty to start with.
+    pub fn modes(&self) -> &Termios {
+        &self.saved
+    }
+
+    /// A second descriptor of the same open file, for the pump.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.tty.try_clone()
+    }
+
+    /// The terminal's size, clamped.
+    pub fn size(&self) -> TermSize {
+        let (cols, rows) = window(self.tty.as_fd());
+        TermSize::clamped(cols, rows)
+    }
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        // TCSANOW, not DRAIN: a stopped tmux would let us wait for ever.
+        if let Err(e) = termios::tcsetattr(&self.tty, SetArg::TCSANOW, &self.saved) {
+            tracing::debug!("the outer terminal's modes could not be put back: {e}");
+        }
+        if let Ok(mut slot) = SAVED.lock() {
+            *slot = None;
+        }
+    }
+}
+
+/// The columns and rows a terminal reports, as it reports them; zeros if it does not.
+pub fn window(fd: BorrowedFd<'_>) -> (u16, u16) {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: `fd` is open for the call and TIOCGWINSZ writes one winsize, which `size` is.
+    if unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) } == 0 {
+        (size.ws_col, size.ws_row)
+    } else {
+        (0, 0)
+    }
+}
+
+/// Puts the outer terminal back from a panic hook, where no [`Outer`] is at hand.
+pub fn restore_after_panic() {
+    // `try_lock`: the panic may have happened while the lock was held.
+    let saved = SAVED.try_lock().ok().and_then(|mut slot| slot.take());
+    if let Some(saved) = saved {
+        let _ = termios::tcsetattr(io::stdin().as_fd(), SetArg::TCSANOW, &saved);
+    }
+}

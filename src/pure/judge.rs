@@ -1,0 +1,345 @@
+//! Decides whether a submitted message was taken.
+//!
+//! An emptied composer alone proves nothing: swallowed commands, shell escapes and exits empty it too.
+//! A second sign is needed that was not there before Enter: the runtime's own word, a busy sign, the
+//! text above the composer, a row in the runtime's queue. Knows nothing of ptys, sockets or clocks.
+
+use std::time::Instant;
+
+use super::profile::SendRule;
+use super::receipt::{Evidence, Verdict, Witness};
+use super::screen::Screen;
+use super::text::Squeezed;
+use super::view::{self, Composer, View};
+
+/// How many letters of a message's head or tail identify it. Long enough to be nobody else's, short
+/// enough to stand on one row of a narrow pane, where runtimes cut what they repeat.
+const PROBE: usize = 24;
+
+/// A message in the forms a screen may show it.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    whole: Squeezed,
+    head: Squeezed,
+    tail: Squeezed,
+}
+
+/// How the composer holds a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Nothing.
+    Nothing,
+    /// The message, whole and alone (or the runtime's placeholder for it).
+    Ours,
+    /// The beginning of the message and nothing else.
+    OurHead,
+    /// Something else, or the message among something else.
+    Other,
+}
+
+impl Wanted {
+    /// The forms of a typed text.
+    pub fn new(text: &str) -> Wanted {
+        let whole = Squeezed::new(text);
+        Wanted {
+            head: whole.head(PROBE),
+            tail: whole.tail(PROBE),
+            whole,
+        }
+    }
+
+    /// What a composer holds of this message.
+    ///
+    /// A composer that scrolls shows only the end of a long message; since it was empty before the
+    /// paste, an end of some length (four probes) stands for the whole.
+    pub fn in_composer(&self, composer: &Composer, placeholders: &[String]) -> Holds {
+        if composer.is_empty() {
+            return Holds::Nothing;
+        }
+        let text = composer.text.trim();
+        let is_placeholder = placeholders.iter().any(|p| {
+            text.starts_with(p.as_str()) && text.ends_with(']') && text.matches('[').count() == 1
+        });
+        let shown = Squeezed::new(text);
+        if is_placeholder || shown == self.whole {
+            Holds::Ours
+        } else if shown.chars() >= 4 * PROBE && self.whole.ends_with(&shown) {
+            Holds::Ours
+        } else if !shown.is_empty() && self.whole.as_str().starts_with(shown.as_str()) {
+            Holds::OurHead
+        } else {
+            Holds::Other
+        }
+    }
+
+    /// How often head and tail stand above the composer; the larger count.
+    fn occurrences(&self, above: &Squeezed) -> usize {
+        above.count(&self.head).max(above.count(&self.tail))
+    }
+
+    fn in_queue(&self, queue: &[String]) -> bool {
+        queue
+            .iter()
+            .any(|row| Squeezed::new(row).count(&self.head) > 0)
+    }
+}
+
+/// What was already there before Enter, so that only news counts.
+#[derive(Clone, Debug)]
+struct Before {
+    busy: bool,
+    said_working: u64,
+    occurrences: usize,
+    queue: usize,
+}
+
+/// Watches the screen after Enter.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    wanted: Wanted,
+    before: Before,
+    /// When the first Enter was written.
+    entered: Instant,
+    /// Since when the composer has been without the message.
+    cleared: Option<Instant>,
+    evidence: Vec<Evidence>,
+}
+
+impl Judge {
+    /// Remembers what the screen shows just before Enter.
+    pub fn before_enter(wanted: Wanted, screen: &Screen, view: &View, now: Instant) -> Judge {
+        let above = view::above(screen, view.composer.as_ref());
+        Judge {
+            before: Before {
+                busy: view.busy.is_some(),
+                said_working: screen.said_working(),
+                occurrences: wanted.occurrences(&above),
+                queue: view.queue.len(),
+            },
+            wanted,
+            entered: now,
+            cleared: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    /// The first Enter was written at this moment.
+    pub fn entered(&mut self, at: Instant) {
+        self.entered = at;
+    }
+
+    /// What was seen so far.
+    pub fn evidence(&self) -> &[Evidence] {
+        &self.evidence
+    }
+
+    /// When another look could change the verdict though nothing new is drawn.
+    pub fn next_look(&self, rule: &SendRule) -> Option<Instant> {
+        self.cleared.map(|since| since + rule.settle())
+    }
+
+    fn saw(&mut self, by: Witness, sign: impl Into<String>, now: Instant) {
+        let sign = sign.into();
+        if !self.evidence.iter().any(|e| e.sign == sign) {
+            let ms = now.saturating_duration_since(self.entered).as_millis();
+            self.evidence.push(Evidence {
+                by,
+                sign,
+                ms: u64::try_from(ms).unwrap_or(u64::MAX),
+            });
+        }
+    }
+
+    /// Looks at a settled screen (not inside a synchronized update). `None`: no proof yet.
+    pub fn look(
+        &mut self,
+        screen: &Screen,
+        view: &View,
+        placeholders: &[String],
+        rule: &SendRule,
+        now: Instant,
+    ) -> Option<Verdict> {
+        let above = view::above(screen, view.composer.as_ref());
+        let says_working = screen.said_working() > self.before.said_working;
+        let repeated = self.wanted.occurrences(&above) > self.before.occurrences;
+        let in_queue = self.wanted.in_queue(&view.queue) || view.queue.len() > self.before.queue;
+        let busy = view.busy.is_some() && !self.before.busy;
+        if says_working {
+            self.saw(Witness::Runtime, "it said it is working (OSC 7501)", now);
+        }
+        if repeated {
+            self.saw(Witness::Screen, "the text stands above the composer", now);
+        }
+        if let (true, Some(sign)) = (busy, &view.busy) {
+            self.saw(Witness::Screen, format!("busy sign: {sign}"), now);
+        }
+
+        let holds = view
+            .composer
+            .as_ref()
+            .map(|c| self.wanted.in_composer(c, placeholders));
+        let left = match holds {
+            // No composer in front: our own turn may have opened a dialog already.
+            None => says_working && repeated,
+            Some(Holds::Nothing) => true,
+            Some(Holds::Ours | Holds::OurHead) => false,
+            // Somebody types the next text already; ours must not be part of it.
+            Some(Holds::Other) => view.composer.as_ref().is_some_and(|c| {
+                let shown = Squeezed::new(&c.text);
+                shown.count(&self.wanted.head) == 0 && shown.count(&self.wanted.tail) == 0
+            }),
+        };
+        if !left {
+            self.cleared = None;
+            return None;
+        }
+        let since = *self.cleared.get_or_insert(now);
+        self.saw(Witness::Screen, "the text left the composer", now);
+        let settled = now.saturating_duration_since(since) >= rule.settle();
+
+        if self.before.busy {
+            // The turn that was running explains a busy sign; only the text itself speaks for us.
+            if in_queue && (repeated || self.wanted.in_queue(&view.queue)) {
+                self.saw(Witness::Screen, "the runtime's queue shows it", now);
+                return Some(Verdict::Queued);
+            }
+            // A queue row may be drawn a frame after the text: wait before calling it steered.
+            return (repeated && settled).then_some(Verdict::Accepted);
+        }
+        let at_once = says_working || (busy && repeated);
+        let later = busy && settled;
+        (at_once || later).then_some(Verdict::Accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::pure::profile::{Profile, Profiles};
+    use crate::units::TermSize;
+
+    /// A codex-like pane whose transcript, busy row and composer are set at will.
+    struct Pane {
+        screen: Screen,
+        profile: Profile,
+        start: Instant,
+    }
+
+    impl Pane {
+        fn new() -> Pane {
+            let profiles = Profiles::with(&[]);
+            let profile = match profiles.named("demo") {
+                Some(p) => p.clone(),
+                None => panic!("no demo profile"),
+            };
+            Pane {
+                screen: Screen::new(TermSize { cols: 60, rows: 12 }),
+                profile,
+                start: Instant::now(),
+            }
+        }
+
+        fn draws(&mut self, transcript: &str, status: &str, composer: &str) -> &mut Pane {
+            let rule = "─".repeat(60);
+            let frame = format!(
+                "\x1b[2J\x1b[H{transcript}\x1b[8;1H{status}\x1b[9;1H{rule}\x1b[10;1H❭ {composer}\x1b7\x1b[11;1H{rule}\x1b8"
+            );
+            self.screen.feed(frame.as_bytes());
+            self
+        }
+
+        fn view(&self) -> View {
+            View::of(&self.screen, &self.profile)
+        }
+
+        fn judge(&self, text: &str) -> Judge {
+            Judge::before_enter(Wanted::new(text), &self.screen, &self.view(), self.start)
+        }
+
+        fn verdict(&self, judge: &mut Judge, after_ms: u64) -> Option<Verdict> {
+            let rule = &self.profile.send;
+            judge.look(
+                &self.screen,
+                &self.view(),
+                &self.profile.composer.placeholder,
+                rule,
+                self.start + Duration::from_millis(after_ms),
+            )
+        }
+    }
+
+    const BUSY: &str = " ⠋ Thinking… (0s · esc to interrupt)";
+
+    #[test]
+    fn an_emptied_composer_alone_proves_nothing() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", "", "run the tests").judge("run the tests");
+        pane.draws("", "", "");
+        assert_eq!(pane.verdict(&mut judge, 10), None);
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
+    }
+
+    #[test]
+    fn text_above_without_a_turn_proves_nothing_either() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", "", "run the tests").judge("run the tests");
+        pane.draws("unknown command: run the tests", "", "");
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
+    }
+
+    #[test]
+    fn cleared_and_repeated_and_busy_is_accepted_at_once() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", "", "run the tests").judge("run the tests");
+        pane.draws("❭ run the tests", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 7), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn a_busy_sign_alone_counts_only_once_the_composer_stayed_empty() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", "", "run the tests").judge("run the tests");
+        pane.draws("", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 7), None);
+        assert_eq!(pane.verdict(&mut judge, 7 + 150), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn a_turn_that_ran_before_enter_is_no_evidence() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", BUSY, "run the tests").judge("run the tests");
+        pane.draws("", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
+    }
+
+    #[test]
+    fn an_old_copy_of_the_same_message_is_no_evidence() {
+        let mut pane = Pane::new();
+        pane.draws("❭ run the tests", BUSY, "run the tests");
+        let mut judge = pane.judge("run the tests");
+        pane.draws("❭ run the tests", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
+        pane.draws("❭ run the tests\r\n❭ run the tests", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 4_150), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn a_row_in_the_runtimes_queue_is_queued() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", BUSY, "run the tests").judge("run the tests");
+        pane.draws("\r\n\r\n\r\n\r\n\r\n queued: run the tests", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 20), Some(Verdict::Queued));
+    }
+
+    #[test]
+    fn the_message_still_in_the_composer_is_never_accepted() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", "", "run the tests").judge("run the tests");
+        pane.draws("❭ run the tests", BUSY, "run the tests");
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
+        pane.draws("❭ run the tests", BUSY, "x run the tests");
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
+    }
+}

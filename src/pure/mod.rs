@@ -1,0 +1,22 @@
+//! What decides: bytes and a clock in, values out.
+//!
+//! Nothing in this folder holds a descriptor, reads a clock, starts a thread or looks at the
+//! environment; the caller hands in `now`. A ten-minute session plays in a millisecond, and a recording
+//! from the field replays exactly as it happened live.
+#![forbid(unsafe_code)]
+
+pub mod beat;
+pub mod command;
+pub mod delivery;
+pub mod harness;
+pub mod judge;
+pub mod keyboard;
+pub mod message;
+pub mod profile;
+pub mod receipt;
+pub mod screen;
+pub mod settings;
+pub mod text;
+pub mod view;
+pub mod whole;
+pub mod wire;

@@ -1,0 +1,322 @@
+//! The screen the runtime has drawn, rebuilt from its own bytes.
+//!
+//! A thin skin over the `vt100` crate: it adds what that crate only reports through callbacks (title,
+//! synchronized updates, OSC 7501) and gives text in the shapes the rest of `pure` asks for.
+//! Deliberately absent: history (tmux keeps it) and any opinion about what the rows mean.
+
+use std::num::NonZeroU16;
+
+use super::whole::Whole;
+use crate::units::TermSize;
+
+/// The state a runtime says it is in, by OSC 7501 (`state=working:app=codex`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Waiting for a prompt.
+    Idle,
+    /// A turn is running.
+    Working,
+    /// A dialog waits for a person.
+    Blocked,
+    /// The turn has ended.
+    Done,
+    /// The turn has failed.
+    Error,
+}
+
+/// What the runtime announced outside of its cells.
+#[derive(Debug, Default)]
+struct Ears {
+    title: String,
+    said: Option<Said>,
+    /// How often `state=working` was announced: a turn that starts and ends within one chunk is still seen.
+    said_working: u64,
+    /// Between `?2026h` and `?2026l` the rows are half drawn.
+    in_update: bool,
+    /// The runtime asked whether the terminal understands OSC 7501 and was not answered yet.
+    asked_7501: bool,
+}
+
+/// Longest title kept, in bytes: a title is a hint, not a text.
+const TITLE_MAX: usize = 256;
+
+impl vt100::Callbacks for Ears {
+    fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
+        let end = title.len().min(TITLE_MAX);
+        self.title = String::from_utf8_lossy(&title[..end]).into_owned();
+    }
+
+    fn unhandled_csi(
+        &mut self,
+        _: &mut vt100::Screen,
+        intermediate: Option<u8>,
+        _: Option<u8>,
+        params: &[&[u16]],
+        last: char,
+    ) {
+        if intermediate == Some(b'?') && params.iter().any(|p| p.first() == Some(&2026)) {
+            match last {
+                'h' => self.in_update = true,
+                'l' => self.in_update = false,
+                _ => {}
+            }
+        }
+    }
+
+    fn unhandled_osc(&mut self, _: &mut vt100::Screen, params: &[&[u8]]) {
+        let [b"7501", rest, ..] = params else { return };
+        if *rest == b"?" {
+            self.asked_7501 = true;
+            return;
+        }
+        let state = rest
+            .split(|b| *b == b':')
+            .find_map(|field| field.strip_prefix(b"state=".as_slice()));
+        self.said = match state {
+            Some(b"idle") => Some(Said::Idle),
+            Some(b"working") => {
+                self.said_working += 1;
+                Some(Said::Working)
+            }
+            Some(b"blocked") => Some(Said::Blocked),
+            Some(b"done") => Some(Said::Done),
+            Some(b"error") => Some(Said::Error),
+            Some(b"clear") => None,
+            _ => self.said,
+        };
+    }
+}
+
+/// Where the hardware cursor stands, counted from 0 at the top left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Row from the top.
+    pub row: u16,
+    /// Column from the left; may equal the width when a full line waits to wrap.
+    pub col: u16,
+    /// Whether the terminal shows it. Most runtimes hide it and still park it at the insertion point.
+    pub visible: bool,
+}
+
+/// The screen of one runtime.
+pub struct Screen {
+    parser: vt100::Parser<Ears>,
+    whole: Whole,
+    /// Counts every chunk fed, so that a caller can tell whether anything came since it looked.
+    fed: u64,
+}
+
+fn cells(n: u16) -> NonZeroU16 {
+    NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
+}
+
+impl Screen {
+    /// A blank screen.
+    pub fn new(size: TermSize) -> Screen {
+        Screen {
+            parser: vt100::Parser::new_with_callbacks(
+                cells(size.rows),
+                cells(size.cols),
+                0,
+                Ears::default(),
+            ),
+            whole: Whole::default(),
+            fed: 0,
+        }
+    }
+
+    /// Takes the next bytes the runtime printed; they may be cut anywhere.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let parser = &mut self.parser;
+        self.whole.cut(bytes, |piece| parser.process(piece));
+        self.fed += 1;
+    }
+
+    /// Follows a resize of the terminal. Rows are cut or padded, not rewrapped: the runtime redraws.
+    pub fn resize(&mut self, size: TermSize) {
+        self.parser.set_size(cells(size.rows), cells(size.cols));
+        self.fed += 1;
+    }
+
+    /// How many times this screen was fed or resized.
+    pub fn revision(&self) -> u64 {
+        self.fed
+    }
+
+    /// The size in cells.
+    pub fn size(&self) -> TermSize {
+        let (rows, cols) = self.parser.screen().size();
+        TermSize {
+            cols: cols.get(),
+            rows: rows.get(),
+        }
+    }
+
+    /// The hardware cursor.
+    pub fn cursor(&self) -> Cursor {
+        let screen = self.parser.screen();
+        let (row, col) = screen.cursor_position();
+        Cursor {
+            row,
+            col,
+            visible: !screen.hide_cursor(),
+        }
+    }
+
+    /// Whether the program has asked for bracketed paste (`?2004h`).
+    pub fn bracketed_paste(&self) -> bool {
+        self.parser.screen().bracketed_paste()
+    }
+
+    /// Whether the alternate screen is shown.
+    pub fn alternate(&self) -> bool {
+        self.parser.screen().alternate_screen()
+    }
+
+    /// Whether the rows are half drawn (inside a synchronized update).
+    pub fn in_update(&self) -> bool {
+        self.parser.callbacks().in_update
+    }
+
+    /// Gives up waiting for the end of a synchronized update, as terminals do after a while.
+    pub fn end_update(&mut self) {
+        self.parser.callbacks_mut().in_update = false;
+    }
+
+    /// The window title the runtime has set.
+    pub fn title(&self) -> &str {
+        &self.parser.callbacks().title
+    }
+
+    /// The state the runtime last announced by OSC 7501, if it ever did.
+    pub fn said(&self) -> Option<Said> {
+        self.parser.callbacks().said
+    }
+
+    /// How often the runtime announced `working`.
+    pub fn said_working(&self) -> u64 {
+        self.parser.callbacks().said_working
+    }
+
+    /// Whether the runtime has asked for OSC 7501 since the last call; asking clears it.
+    pub fn take_7501_query(&mut self) -> bool {
+        std::mem::take(&mut self.parser.callbacks_mut().asked_7501)
+    }
+
+    /// The text of one row, right-trimmed; a wide character is one `char`, a blank cell a blank.
+    pub fn row(&self, row: u16) -> String {
+        self.row_where(row, 0, |_| true)
+    }
+
+    /// The text of one row from `from` on, with every cell blank that `keep` refuses.
+    fn row_where(&self, row: u16, from: u16, keep: impl Fn(&vt100::Cell) -> bool) -> String {
+        let screen = self.parser.screen();
+        let cols = self.size().cols;
+        let mut text = String::with_capacity(usize::from(cols));
+        for col in from..cols {
+            match screen.cell(row, col) {
+                Some(cell) if cell.is_wide_continuation() => {}
+                Some(cell) if cell.has_contents() && keep(cell) => text.push_str(cell.contents()),
+                _ => text.push(' '),
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    /// The text of one row from a column on, without what is drawn faint (ghost texts are).
+    pub fn row_not_dim(&self, row: u16, from: u16) -> String {
+        self.row_where(row, from, |cell| !cell.dim())
+    }
+
+    /// The text of one row from a column on.
+    pub fn row_from(&self, row: u16, from: u16) -> String {
+        self.row_where(row, from, |_| true)
+    }
+
+    /// The first character of a cell, blank where nothing was drawn.
+    pub fn glyph(&self, row: u16, col: u16) -> char {
+        self.parser
+            .screen()
+            .cell(row, col)
+            .and_then(|cell| cell.contents().chars().next())
+            .unwrap_or(' ')
+    }
+
+    /// Whether a cell is drawn bold.
+    pub fn is_bold(&self, row: u16, col: u16) -> bool {
+        self.parser
+            .screen()
+            .cell(row, col)
+            .is_some_and(vt100::Cell::bold)
+    }
+
+    /// Whether a row is a rule: at least half of the columns from the left edge on are `glyph`, as in
+    /// a frame that may carry a label further right.
+    pub fn is_rule(&self, row: u16, glyph: char) -> bool {
+        let cols = self.size().cols;
+        let run = (0..cols)
+            .take_while(|col| self.glyph(row, *col) == glyph)
+            .count();
+        run * 2 >= usize::from(cols)
+    }
+
+    /// The whole screen as text, rows joined by newlines, trailing blank rows left out.
+    pub fn text(&self) -> String {
+        let rows: Vec<String> = (0..self.size().rows).map(|r| self.row(r)).collect();
+        rows.join("\n").trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(bytes: &str) -> Screen {
+        let mut screen = Screen::new(TermSize { cols: 40, rows: 6 });
+        screen.feed(bytes.as_bytes());
+        screen
+    }
+
+    #[test]
+    fn any_cut_of_the_stream_gives_the_same_screen() {
+        let stream = "\x1b[?2026h\x1b[2J\x1b[H\x1b]0;⠋ title\x07❯ 漢字 e\u{301} 👍\x1b[2;3H\x1b[2mfaint\x1b[m\
+                      \x1b]7501;state=working:app=x\x07\x1b[?2026l";
+        let whole = screen(stream);
+        for cut in 0..stream.len() {
+            let mut parts = Screen::new(TermSize { cols: 40, rows: 6 });
+            parts.feed(&stream.as_bytes()[..cut]);
+            parts.feed(&stream.as_bytes()[cut..]);
+            assert_eq!(parts.text(), whole.text(), "cut at byte {cut}");
+            assert_eq!(parts.title(), whole.title(), "cut at byte {cut}");
+            assert_eq!(parts.said(), Some(Said::Working), "cut at byte {cut}");
+            assert!(!parts.in_update(), "cut at byte {cut}");
+        }
+    }
+
+    #[test]
+    fn faint_text_can_be_left_out() {
+        let s = screen("› \x1b[2mAsk anything\x1b[m");
+        assert_eq!(s.row(0), "› Ask anything");
+        assert_eq!(s.row_not_dim(0, 2), "");
+    }
+
+    #[test]
+    fn a_half_drawn_frame_is_known() {
+        let mut s = screen("\x1b[?2026hhalf");
+        assert!(s.in_update());
+        s.feed(b"\x1b[?2026l");
+        assert!(!s.in_update());
+    }
+
+    #[test]
+    fn an_endless_osc_does_not_grow_the_model() {
+        let mut s = screen("\x1b]0;");
+        for _ in 0..1000 {
+            s.feed(&[b'x'; 4096]);
+        }
+        s.feed(b"\x07after");
+        assert!(s.title().len() <= TITLE_MAX);
+        assert_eq!(s.row(0), "after");
+    }
+}

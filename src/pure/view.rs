@@ -1,0 +1,301 @@
+//! What a person would see on the screen: the composer, a dialog, the signs of a running turn.
+//!
+//! [`View::of`] is the only reader of a [`Profile`]'s looks. It says what is there and which rule said
+//! so; what follows from it is decided elsewhere.
+
+use super::profile::{ComposerRule, Profile, Region, Shape, Sign, says_working};
+use super::screen::{Said, Screen};
+use super::text::Squeezed;
+
+/// The input box, as drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Composer {
+    /// First row of text.
+    pub top: u16,
+    /// Last row of text.
+    pub bottom: u16,
+    /// What stands in it, without ghost text; rows joined by newlines.
+    pub text: String,
+    /// Whether the cursor stands where the next character would go.
+    pub has_cursor: bool,
+}
+
+impl Composer {
+    /// Whether nothing has been typed into it.
+    pub fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
+
+/// One look at the screen through the eyes of a profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// The input box, if it is in front.
+    pub composer: Option<Composer>,
+    /// The rule that found something else owning the keyboard.
+    pub dialog: Option<String>,
+    /// The rule that saw a running turn.
+    pub busy: Option<String>,
+    /// The rows of the runtime's own queue.
+    pub queue: Vec<String>,
+}
+
+impl View {
+    /// Looks at a screen.
+    pub fn of(screen: &Screen, profile: &Profile) -> View {
+        let composer = find_composer(screen, &profile.composer);
+        let dialog = if screen.said() == Some(Said::Blocked) {
+            Some("the runtime says it is blocked".to_owned())
+        } else if composer.is_none() {
+            find_dialog(screen, profile)
+        } else {
+            None
+        };
+        let busy = if says_working(screen.said()) {
+            Some("the runtime says it is working".to_owned())
+        } else {
+            profile
+                .busy
+                .iter()
+                .find(|sign| sees(screen, composer.as_ref(), sign).is_some())
+                .map(|sign| sign.name.clone())
+        };
+        let queue = profile
+            .queue
+            .iter()
+            .filter_map(|sign| sees(screen, composer.as_ref(), sign))
+            .collect();
+        View {
+            composer,
+            dialog,
+            busy,
+            queue,
+        }
+    }
+
+    /// Whether an empty composer is in front and takes keys.
+    pub fn composer_is_free(&self) -> bool {
+        self.composer
+            .as_ref()
+            .is_some_and(|c| c.has_cursor && c.is_empty())
+    }
+}
+
+/// Everything drawn above the composer (the whole screen where there is none), squeezed.
+pub fn above(screen: &Screen, composer: Option<&Composer>) -> Squeezed {
+    let end = composer.map_or(screen.size().rows, |c| c.top);
+    let rows: Vec<String> = (0..end).map(|r| screen.row(r)).collect();
+    Squeezed::new(&rows.concat())
+}
+
+/// The row that shows a sign.
+fn sees(screen: &Screen, composer: Option<&Composer>, sign: &Sign) -> Option<String> {
+    if sign.region == Region::Title {
+        let title = screen.title();
+        return sign.fits(title).then(|| title.to_owned());
+    }
+    // Signs stand in a distance from the composer; without one they could be anybody's text.
+    let composer = composer?;
+    let rows = screen.size().rows;
+    let found = match sign.region {
+        Region::Above => (0..composer.top)
+            .rev()
+            .take(usize::from(sign.within))
+            .find(|row| sign.fits(&screen.row(*row))),
+        Region::Below => (composer.bottom + 1..rows)
+            .take(usize::from(sign.within))
+            .find(|row| sign.fits(&screen.row(*row))),
+        Region::Title => None,
+    };
+    found.map(|row| screen.row(row))
+}
+
+fn find_dialog(screen: &Screen, profile: &Profile) -> Option<String> {
+    let text = screen.text();
+    profile
+        .dialog
+        .iter()
+        .find(|d| {
+            d.all.iter().all(|word| text.contains(word.as_str()))
+                && !d.not.iter().any(|word| text.contains(word.as_str()))
+        })
+        .map(|d| d.name.clone())
+}
+
+fn find_composer(screen: &Screen, rule: &ComposerRule) -> Option<Composer> {
+    let cursor = screen.cursor();
+    if rule.cursor_visible && !cursor.visible {
+        return None;
+    }
+    let (top, bottom) = match rule.shape {
+        Shape::Ruled => ruled(screen, rule)?,
+        Shape::Open => open(screen, rule)?,
+    };
+    if let Some(prompt) = rule.prompt {
+        if screen.glyph(top, 0) != prompt || (rule.prompt_bold && !screen.is_bold(top, 0)) {
+            return None;
+        }
+        let after = screen.row_from(top, rule.indent);
+        if rule
+            .not_after_prompt
+            .iter()
+            .any(|menu| after.starts_with(menu.as_str()))
+        {
+            return None;
+        }
+    }
+    let written: Vec<String> = (top..=bottom)
+        .map(|row| screen.row_not_dim(row, rule.indent))
+        .collect();
+    let text = written.join("\n").trim_end().to_owned();
+    let inside = (top..=bottom).contains(&cursor.row) && cursor.col >= rule.indent;
+    // A cursor waiting to wrap stands behind the last column; elsewhere that place means "nowhere"
+    // (pi parks it there while its menu is open).
+    let parked = cursor.col < screen.size().cols;
+    let at_start = cursor.row == top && cursor.col == rule.indent;
+    let has_cursor = inside && parked && (!text.is_empty() || at_start);
+    Some(Composer {
+        top,
+        bottom,
+        text,
+        has_cursor,
+    })
+}
+
+/// The rows between the two rules around the cursor; where the cursor is elsewhere (a menu below
+/// the box), between the last two rules above it.
+fn ruled(screen: &Screen, rule: &ComposerRule) -> Option<(u16, u16)> {
+    let glyph = rule.rule?;
+    let rows = screen.size().rows;
+    let rules: Vec<u16> = (0..rows).filter(|r| screen.is_rule(*r, glyph)).collect();
+    let cursor = screen.cursor().row;
+    let around = rules
+        .windows(2)
+        .find(|pair| pair[0] < cursor && cursor < pair[1]);
+    let pair = around.or_else(|| {
+        rules
+            .windows(2)
+            .rev()
+            .find(|pair| pair[1] < cursor && pair[1] > pair[0] + 1)
+    })?;
+    (pair[1] > pair[0] + 1).then(|| (pair[0] + 1, pair[1] - 1))
+}
+
+/// From the last prompt glyph at or above the cursor to the row before the first blank one below it.
+fn open(screen: &Screen, rule: &ComposerRule) -> Option<(u16, u16)> {
+    let prompt = rule.prompt?;
+    let cursor = screen.cursor().row;
+    let is_prompt =
+        |row: u16| screen.glyph(row, 0) == prompt && (!rule.prompt_bold || screen.is_bold(row, 0));
+    let top = (0..=cursor).rev().find(|row| {
+        // Rows between the prompt and the cursor are continuations: blank up to the indent.
+        is_prompt(*row)
+    })?;
+    let continued = |row: u16| (0..rule.indent).all(|col| screen.glyph(row, col) == ' ');
+    if !(top + 1..=cursor).all(continued) {
+        return None;
+    }
+    let bottom = (cursor + 1..screen.size().rows)
+        .take_while(|row| continued(*row) && !screen.row(*row).is_empty())
+        .last()
+        .unwrap_or(cursor);
+    Some((top, bottom))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::profile::Profiles;
+    use crate::units::TermSize;
+
+    fn look(runtime: &str, bytes: &str) -> View {
+        let mut screen = Screen::new(TermSize { cols: 40, rows: 12 });
+        screen.feed(bytes.as_bytes());
+        let profiles = Profiles::with(&[]);
+        match profiles.named(runtime) {
+            Some(profile) => View::of(&screen, profile),
+            None => panic!("no profile {runtime}"),
+        }
+    }
+
+    fn rule() -> String {
+        "─".repeat(40)
+    }
+
+    #[test]
+    fn a_ruled_composer_with_a_prompt_is_found_and_its_ghost_text_is_no_draft() {
+        let view = look(
+            "claude",
+            &format!(
+                "{}\r\n❯\u{a0}\x1b[2mPress up to edit\x1b[m\r\n{}\x1b[2;3H",
+                rule(),
+                rule()
+            ),
+        );
+        assert!(view.composer_is_free(), "{view:?}");
+    }
+
+    #[test]
+    fn a_draft_of_several_rows_is_read_whole() {
+        let view = look(
+            "claude",
+            &format!("{}\r\n❯\u{a0}one\r\n  two\r\n{}\x1b[3;6H", rule(), rule()),
+        );
+        assert_eq!(view.composer.map(|c| c.text), Some("one\ntwo".into()));
+    }
+
+    #[test]
+    fn a_dialog_without_a_composer_is_named() {
+        let view = look(
+            "claude",
+            &format!(
+                "{}\r\n Do you want to proceed?\r\n ❯ 1. Yes\x1b[3;2H",
+                rule()
+            ),
+        );
+        assert_eq!(view.composer, None);
+        assert_eq!(view.dialog.as_deref(), Some("permission"));
+    }
+
+    #[test]
+    fn an_open_prompt_that_selects_a_menu_entry_is_no_composer() {
+        let menu = look(
+            "codex",
+            "Would you like to run it?\r\n\x1b[1m› 1. Yes\x1b[m\r\nPress enter to confirm\x1b[2;3H",
+        );
+        assert_eq!(menu.composer, None);
+        assert_eq!(menu.dialog.as_deref(), Some("command approval"));
+        let free = look(
+            "codex",
+            "› old message\r\n\r\n\x1b[1m›\x1b[m \x1b[2mAsk Codex\x1b[m\r\n\r\n  model\x1b[3;3H",
+        );
+        assert!(free.composer_is_free(), "{free:?}");
+    }
+
+    #[test]
+    fn a_box_whose_cursor_is_elsewhere_takes_no_message() {
+        let view = look(
+            "pi",
+            &format!("{}\r\n/model\r\n{}\r\n→ model\x1b[4;20H", rule(), rule()),
+        );
+        assert!(view.composer.is_some_and(|c| !c.has_cursor));
+    }
+
+    #[test]
+    fn busy_signs_count_only_near_the_composer() {
+        let near = look(
+            "pi",
+            &format!(" ⠋ Working...\r\n\r\n{}\r\n\r\n{}\x1b[4;1H", rule(), rule()),
+        );
+        assert_eq!(near.busy.as_deref(), Some("working"));
+        let quoted = look(
+            "pi",
+            &format!(
+                "it said Working...\r\n\r\n{}\r\n\r\n{}\x1b[4;1H",
+                rule(),
+                rule()
+            ),
+        );
+        assert_eq!(quoted.busy, None);
+    }
+}

@@ -1,0 +1,273 @@
+//! The ack socket's language: one JSON object a line, both ways.
+//!
+//! The sidecar speaks first ([`Hello`]); then every request gets exactly one reply, in order. Fields and
+//! operations a reader does not know are skipped or answered with `unknown_op`, never guessed at.
+//! `docs/protocol.md` describes the same for people, `docs/schemas/` for programs.
+
+use serde::{Deserialize, Serialize};
+
+use super::receipt::Receipt;
+
+/// The protocol version a sidecar announces. Additions keep it; anything else makes it 2.
+pub const PROTOCOL: u32 = 1;
+
+/// Longest request line in bytes: the largest message with every byte escaped as `\u00xx` would be
+/// longer, but control characters are refused anyway; quotes and backslashes double at most.
+pub const LINE_MAX: usize = 2 * super::message::BODY_MAX + 4_096;
+
+/// What identifies every document.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Origin {
+    /// Whose fleet this is (`MOSAIC_TENANT_ID`, else the user name).
+    pub tenant_id: String,
+    /// The host the agent runs on.
+    pub host: String,
+    /// The agent's name.
+    pub agent: String,
+}
+
+/// The first line of every connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// `mosaic.hello/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// The sidecar's pid.
+    pub sidecar: u32,
+    /// The sidecar's version.
+    pub version: String,
+}
+
+/// One request.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Request {
+    /// `status`, `probe`, `send`, `verify` or `screen`.
+    pub op: String,
+    /// `send`: the message. Required there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// `send`, `verify`: the message's id, chosen by the sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `send`: who writes, `host:session`; no preamble without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// `send`: wait for the verdict (default true).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<bool>,
+    /// `send`: how long the message may wait for its turn, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// `send`: `hold` (default), `type` or `refuse`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_busy: Option<String>,
+    /// `send`: `refuse` (default) or `wait`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when_draft: Option<String>,
+    /// `verify`: a part of the message's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
+    /// `verify`: only messages asked for after this moment, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+}
+
+/// The state of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// No composer has been drawn yet.
+    Starting,
+    /// A composer is in front and no turn runs.
+    Ready,
+    /// A turn is running.
+    Busy,
+    /// A dialog, menu or other screen owns the keyboard.
+    Blocked,
+    /// The runtime is stopped, dead, or does not read its input.
+    Wedged,
+    /// The runtime has ended.
+    Exited,
+}
+
+impl State {
+    /// The word used in heartbeat, status and ps.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Ready => "ready",
+            State::Busy => "busy",
+            State::Blocked => "blocked",
+            State::Wedged => "wedged",
+            State::Exited => "exited",
+        }
+    }
+
+    /// The state with this word.
+    pub fn from_word(word: &str) -> Option<State> {
+        [
+            State::Starting,
+            State::Ready,
+            State::Busy,
+            State::Blocked,
+            State::Wedged,
+            State::Exited,
+        ]
+        .into_iter()
+        .find(|s| s.word() == word)
+    }
+}
+
+/// The answer to `status` and `probe`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// `mosaic.status/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The state.
+    pub state: State,
+    /// Why: the rule or fact behind the state.
+    pub why: String,
+    /// Whether the composer holds text that nobody has submitted.
+    pub draft: bool,
+    /// Seconds since the state last changed.
+    pub for_s: u64,
+    /// Seconds since the runtime's last output.
+    pub idle_s: u64,
+    /// Milliseconds since the runtime was last proven alive; absent if it never was.
+    pub alive_ms_ago: Option<u64>,
+    /// The runtime's pid; 0 once it is gone.
+    pub pid: i32,
+    /// The sidecar's pid.
+    pub sidecar: u32,
+    /// The runtime's name, by what really runs; empty while unknown.
+    pub runtime: String,
+    /// The runtime's version, where it could be read.
+    pub runtime_version: String,
+    /// The model it was started with, where it was told.
+    pub model: String,
+    /// The terminal's size.
+    pub cols: u16,
+    /// The terminal's size.
+    pub rows: u16,
+    /// Messages waiting in the sidecar.
+    pub held: usize,
+    /// How the runtime ended: an exit code or a signal.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exit: Option<String>,
+    /// The last receipt's id and verdict.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_receipt: Option<Receipt>,
+    /// What is not as it should be.
+    pub warnings: Vec<String>,
+    /// The sidecar's version.
+    pub version: String,
+}
+
+/// A receipt on the wire.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReceiptLine {
+    /// `mosaic.receipt/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The receipt.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+}
+
+/// The screen as text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ScreenLine {
+    /// `mosaic.screen/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The rows, right-trimmed.
+    pub lines: Vec<String>,
+    /// The cursor's row, from 0.
+    pub cursor_row: u16,
+    /// The cursor's column, from 0.
+    pub cursor_col: u16,
+    /// Whether the terminal shows the cursor.
+    pub cursor_visible: bool,
+    /// The window title.
+    pub title: String,
+}
+
+/// A request that got no other answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorLine {
+    /// `mosaic.error/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`.
+    pub error: String,
+    /// A sentence for people.
+    pub message: String,
+    /// The exit code a command line tool should use.
+    pub exit: u8,
+}
+
+/// What a request line holds.
+///
+/// # Errors
+/// The word and the sentence for an [`ErrorLine`].
+pub fn parse(line: &[u8]) -> Result<Request, (&'static str, String)> {
+    // A JSON array would be taken for the struct's fields in order.
+    if line.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+        return Err((
+            "bad_json",
+            "a request is one JSON object on one line".into(),
+        ));
+    }
+    serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))
+}
+
+/// One document as a line.
+pub fn line(document: &impl Serialize) -> Vec<u8> {
+    // Our own documents have string keys and finite numbers only, so this cannot fail; an empty line
+    // would be skipped by any reader.
+    let mut line = serde_json::to_vec(document).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_objects_and_unknown_fields_are_skipped() {
+        let ok = parse(br#" {"op":"status","from_the_future":{"a":[1]}}"#);
+        assert_eq!(ok.map(|r| r.op), Ok("status".into()));
+        for bad in [
+            b"[\"status\"]".as_slice(),
+            b"null",
+            b"",
+            b"{",
+            b"{\"op\":1}",
+            b"{\"op\":\"a\"} x",
+            b"{\"op\":\"\xff\"}",
+            b"{\"op\":\"a\",\"op\":\"b\"}",
+            b"{}",
+        ] {
+            assert_eq!(
+                parse(bad).err().map(|e| e.0),
+                Some("bad_json"),
+                "{}",
+                bad.escape_ascii()
+            );
+        }
+    }
+}

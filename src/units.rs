@@ -1,0 +1,117 @@
+//! Small types that everyone shares: what could be swapped by accident gets a name of its own.
+
+use std::fmt;
+
+/// The name of an agent: also its tmux session, and the stem of its heartbeat and socket files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentName(String);
+
+/// Longest agent name in bytes: leaves room in the 107 bytes of a Unix socket path.
+pub const NAME_MAX: usize = 64;
+
+impl AgentName {
+    /// Checks a name: 1 to 64 of `A-Z a-z 0-9 _ -`, not starting with `-`.
+    ///
+    /// `.` and `:` are refused because tmux silently renames such a session, and `=`, `$`, `@`, `%`
+    /// because they mean something at the start of a tmux target.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the name.
+    pub fn new(name: &str) -> Result<AgentName, String> {
+        if name.is_empty() {
+            return Err("an agent name must not be empty".into());
+        }
+        if name.len() > NAME_MAX {
+            return Err(format!(
+                "an agent name has at most {NAME_MAX} bytes, this one has {}",
+                name.len()
+            ));
+        }
+        if name.starts_with('-') {
+            return Err(format!("an agent name must not start with '-': {name:?}"));
+        }
+        match name
+            .chars()
+            .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
+        {
+            Some(bad) => Err(format!(
+                "an agent name is made of letters, digits, '_' and '-'; {name:?} has {bad:?}"
+            )),
+            None => Ok(AgentName(name.to_owned())),
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AgentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The size of a terminal in character cells, always within 2..=1000 each way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TermSize {
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+impl TermSize {
+    /// The size of a pane nobody has said anything about (contract: headless 120x40).
+    pub const DEFAULT: TermSize = TermSize {
+        cols: 120,
+        rows: 40,
+    };
+
+    /// Clamps what a terminal claims to be. A zero stands for "unknown" and gives 80x24, as the
+    /// runtimes themselves assume; the kernel would also accept 65535x65535, which nobody can draw.
+    pub fn clamped(cols: u16, rows: u16) -> TermSize {
+        let one = |n: u16, unknown: u16| if n == 0 { unknown } else { n.clamp(2, 1000) };
+        TermSize {
+            cols: one(cols, 80),
+            rows: one(rows, 24),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_the_directory_or_confuse_tmux_are_refused() {
+        for bad in [
+            "", "a/b", "..", "a b", "a.b", "a:b", "-x", "=x", "a\nb", "é",
+        ] {
+            assert!(AgentName::new(bad).is_err(), "{bad:?} was taken");
+        }
+        assert!(AgentName::new(&"x".repeat(300)).is_err());
+        assert!(AgentName::new(&"x".repeat(64)).is_ok());
+        assert_eq!(
+            AgentName::new("coder-0_B").map(|n| n.to_string()),
+            Ok("coder-0_B".into())
+        );
+    }
+
+    #[test]
+    fn absurd_sizes_are_clamped() {
+        assert_eq!(
+            TermSize::clamped(0, 0),
+            TermSize { cols: 80, rows: 24 },
+            "unknown size"
+        );
+        assert_eq!(
+            TermSize::clamped(65535, 1),
+            TermSize {
+                cols: 1000,
+                rows: 2
+            }
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! The corridor: the only code that sees both what decides and what touches the system.
+
+use std::io::Write;
+
+use crate::cli::Verb;
+use crate::failure::{Failure, exit};
+
+pub mod ask;
+mod handoff;
+pub mod launch;
+mod log;
+pub mod place;
+pub mod run;
+mod send;
+mod server;
+mod show;
+
+pub use send::{Body, Options as SendOptions};
+
+/// Does what the command line asks for; returns the exit code.
+///
+/// # Errors
+/// What a person has to mend.
+pub fn perform(verb: Verb) -> Result<u8, Failure> {
+    match verb {
+        Verb::Help(text) => {
+            print(&text);
+            Ok(exit::OK)
+        }
+        Verb::Run(options) => run::run(options),
+        Verb::Launch { name, quiet } => {
+            log::to_stderr();
+            let name = match name {
+                Some(name) => name,
+                None => place::name_from_environment("launch")?,
+            };
+            launch::launch(&name, quiet)
+        }
+        Verb::Send {
+            options,
+            json,
+            quiet,
+        } => send::send(&options, json, quiet),
+        Verb::Verify {
+            name,
+            id,
+            contains,
+            since,
+            json,
+            quiet,
+        } => send::verify(&name, id, contains, since, json, quiet),
+        Verb::Status { name, probe, json } => show::status(&name, probe, json),
+        Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
+    }
+}
+
+/// Prints data; a reader that has gone away (`| head`) is no failure.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,859 @@
+//! `run NAME`: the sidecar. Open this first: the one loop in which everything meets.
+//!
+//! The byte pump runs on its own thread. Here, on the main thread (whose end would end the runtime, by
+//! the parent-death signal), everything else is taken one thing at a time: what the pump saw, signals,
+//! the runtime's end, requests, time. Each goes into the [`Harness`]; each effect it asks for is done
+//! before the next thing is taken.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::libc;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+use super::handoff::{self, Report};
+use super::place::Place;
+use super::server::{self, Clients, Heard};
+use crate::failure::{Doing, Failure, exit};
+use crate::os::pidfd::PidFd;
+use crate::os::process::{self, Exit};
+use crate::os::pty::{self, Program, Pty};
+use crate::os::pump::{Batch, Event, Pump};
+use crate::os::signals::Signals;
+use crate::os::tty::{self, Outer};
+use crate::os::{files, socket, watch};
+use crate::pure::beat::Beat;
+use crate::pure::command::{self, Command};
+use crate::pure::delivery::{Life, Pulse, Written};
+use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
+use crate::pure::message::{PASTE_END, PASTE_START};
+use crate::pure::profile::{ProcessFacts, Profiles};
+use crate::pure::wire::State;
+use crate::units::{AgentName, TermSize};
+
+/// What `run` was asked for.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The agent's name.
+    pub name: Option<AgentName>,
+    /// The launcher's socket, if `launch` started us.
+    pub handoff: Option<PathBuf>,
+    /// The runtime's name as the pane should show it.
+    pub shown_as: Option<String>,
+    /// The runtime's command, if given after `--`.
+    pub command: Vec<OsString>,
+}
+
+/// How long the runtime may take to end after SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the runtime's last output may take to be shown after its end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A runtime that neither went raw nor died within this time counts as up (a program that is no TUI).
+const UP_AFTER: Duration = Duration::from_secs(3);
+
+/// Runs the sidecar until its runtime has ended. Returns the runtime's exit code, or 128 + signal.
+///
+/// # Errors
+/// What kept the runtime from being started.
+pub fn run(options: Options) -> Result<u8, Failure> {
+    show_runtime_in_pane(&options);
+    install_panic_hook();
+    let mut launcher = None;
+    if let Some(path) = &options.handoff {
+        let (stream, vars) = handoff::fetch(path).doing(|| {
+            format!(
+                "fetching the launcher's environment from {}",
+                path.display()
+            )
+        })?;
+        // No thread has been started yet.
+        process::overlay_environment(vars);
+        launcher = Some(stream);
+    }
+    let result = prepare(&options).and_then(|sidecar| sidecar.serve(&mut launcher));
+    if let Err(failure) = &result {
+        handoff::report(
+            launcher,
+            &Report::Failed {
+                exit: failure.exit,
+                message: failure.to_string(),
+            },
+        );
+    }
+    result
+}
+
+/// In tmux, starts this program again under the runtime's name, so that `pane_current_command` shows
+/// it: tmux takes the name from `argv[0]` of the process in front, which is us.
+fn show_runtime_in_pane(options: &Options) {
+    if std::env::var_os("TMUX_PANE").is_none() || !std::io::stdin().is_terminal() {
+        return;
+    }
+    let mut args = std::env::args_os();
+    let arg0 = args.next().unwrap_or_default();
+    let asked = options.shown_as.clone().or_else(|| {
+        let first = options.command.first()?.to_string_lossy().into_owned();
+        Some(first.rsplit('/').next().unwrap_or(&first).to_owned())
+    });
+    let wanted = asked
+        .or_else(|| std::env::var("MOSAIC_AGENT_RUNTIME").ok())
+        .unwrap_or_else(|| "pi".into());
+    if arg0 == *wanted {
+        return;
+    }
+    if let Ok(exe) = std::env::current_exe() {
+        // Returns only if it failed; then the pane shows our own name, which harms nothing.
+        let failed = std::process::Command::new(exe)
+            .arg0(&wanted)
+            .args(args)
+            .exec();
+        tracing::debug!("the pane will show mosaic-agent: {failed}");
+    }
+}
+
+/// Everything that is held while the runtime lives.
+struct Sidecar {
+    name: AgentName,
+    place: Place,
+    socket_path: PathBuf,
+    tmux_socket: Option<String>,
+    _locks: Vec<files::Lock>,
+    listener: std::os::unix::net::UnixListener,
+    bound: socket::Bound,
+    signals: Signals,
+    outer: Option<Outer>,
+    pty: Pty,
+    size: TermSize,
+    child: i32,
+    started: SystemTime,
+    boot: String,
+}
+
+fn prepare(options: &Options) -> Result<Sidecar, Failure> {
+    let place = Place::here()?;
+    let name = match &options.name {
+        Some(name) => name.clone(),
+        None => super::place::name_from_environment("run")?,
+    };
+    let program = program(options, &place, &name)?;
+    place.prepare()?;
+    super::log::to_file(&place.settings.run_dir.join(format!("{name}.log")));
+    let locks = own(&place, &name)?;
+    let socket_path = place.socket(&name);
+    let (listener, bound) = socket::bind_private(&socket_path)?;
+    let signals = Signals::listen().doing(|| "listening to signals".into())?;
+    let outer = Outer::take().doing(|| "taking the terminal into raw mode".into())?;
+    let size = outer.as_ref().map_or(TermSize::DEFAULT, Outer::size);
+    let pty = Pty::open(size, outer.as_ref().map(Outer::modes))
+        .doing(|| "opening a pty for the runtime".into())?;
+    process::adopt_orphans();
+    let child = pty.spawn(&program).map_err(|e| {
+        let code = match e.kind() {
+            std::io::ErrorKind::NotFound => exit::NOT_FOUND,
+            _ => exit::NOT_EXECUTABLE,
+        };
+        let what = format!(
+            "starting {} in {}",
+            program.path.display(),
+            program.dir.display()
+        );
+        Failure::new(code, what, e)
+            .hint("check the file's mode, its first line and the working directory")
+    })?;
+    Ok(Sidecar {
+        tmux_socket: tmux_socket(),
+        name,
+        place,
+        socket_path,
+        _locks: locks,
+        listener,
+        bound,
+        signals,
+        outer,
+        pty,
+        size,
+        child,
+        started: SystemTime::now(),
+        boot: process::boot_id(),
+    })
+}
+
+/// The name of the tmux socket this pane belongs to; empty for the default one.
+fn tmux_socket() -> Option<String> {
+    let tmux = std::env::var("TMUX").ok()?;
+    let path = tmux.split(',').next()?;
+    let name = path.rsplit('/').next()?;
+    Some(if name == "default" {
+        String::new()
+    } else {
+        name.to_owned()
+    })
+}
+
+/// One owner per agent: a lock beside the heartbeat and one beside the socket.
+fn own(place: &Place, name: &AgentName) -> Result<Vec<files::Lock>, Failure> {
+    let mut dirs = vec![place.settings.run_dir.clone()];
+    let sockets = place.socket_dir();
+    if sockets != dirs[0] {
+        dirs.push(sockets);
+    }
+    dirs.iter()
+        .map(|dir| {
+            let path = dir.join(format!("{name}.lock"));
+            match files::Lock::take(&path).doing(|| format!("locking {}", path.display()))? {
+                Ok(lock) => Ok(lock),
+                Err(owner) => Err(Failure::new(
+                    exit::INTERNAL,
+                    format!("starting the agent {name}"),
+                    format!("it is owned by the sidecar with pid {owner}"),
+                )
+                .hint(format!("see `mosaic-agent status {name}`"))),
+            }
+        })
+        .collect()
+}
+
+/// The runtime's command as the environment asks for it.
+fn command_of(place: &Place) -> Result<Vec<OsString>, Failure> {
+    match command::parse(&place.settings.command)
+        .map_err(|e| Failure::new(exit::CONFIG, "reading MOSAIC_AGENT_COMMAND", e))?
+    {
+        Command::Words(words) => Ok(words.into_iter().map(OsString::from).collect()),
+        Command::Shell(line) => Ok(["/bin/sh", "-c", &line].map(OsString::from).to_vec()),
+    }
+}
+
+/// Finds the runtime's executable.
+fn executable(
+    name: &AgentName,
+    argv: &[OsString],
+    path: &str,
+    dir: &Path,
+) -> Result<PathBuf, Failure> {
+    let first = argv
+        .first()
+        .map(|a| a.to_string_lossy())
+        .unwrap_or_default();
+    pty::find_program(&first, path, dir).map_err(|e| {
+        let code = match e.kind() {
+            std::io::ErrorKind::PermissionDenied => exit::NOT_EXECUTABLE,
+            _ => exit::NOT_FOUND,
+        };
+        Failure::new(code, format!("starting the runtime of {name}"), e).hint(
+            "install it, or set MOSAIC_RUNTIME_BIN to its directory or MOSAIC_AGENT_COMMAND to its command",
+        )
+    })
+}
+
+/// Looks for the runtime that the environment asks for, before anything is made.
+///
+/// # Errors
+/// 127 with the PATH that was searched, 126, or 78 for a command line that cannot be read.
+pub fn check_runtime(place: &Place, name: &AgentName) -> Result<(), Failure> {
+    let path = super::launch::path_for_runtime(&place.settings);
+    executable(name, &command_of(place)?, &path, &place.settings.workdir).map(|_| ())
+}
+
+/// What to start, and with which environment.
+fn program(options: &Options, place: &Place, name: &AgentName) -> Result<Program, Failure> {
+    let settings = &place.settings;
+    let path = super::launch::path_for_runtime(settings);
+    let argv = match options.command.as_slice() {
+        [] => command_of(place)?,
+        given => given.to_vec(),
+    };
+    let dir = if options.handoff.is_some() || std::env::var_os("MOSAIC_AGENT_WORKDIR").is_some() {
+        settings.workdir.clone()
+    } else {
+        std::env::current_dir().unwrap_or_else(|_| settings.workdir.clone())
+    };
+    std::fs::create_dir_all(&dir).map_err(|e| {
+        Failure::new(
+            exit::CONFIG,
+            format!("making the working directory {}", dir.display()),
+            e,
+        )
+    })?;
+    let file = executable(name, &argv, &path, &dir)?;
+    let mut env: Vec<(OsString, OsString)> = std::env::vars_os()
+        .filter(|(key, _)| {
+            key != "NOTIFY_SOCKET" && key != "WATCHDOG_USEC" && key != "WATCHDOG_PID"
+        })
+        .collect();
+    let sock = place.socket(name).into_os_string();
+    for (key, value) in [
+        ("PATH", path.into()),
+        ("MOSAIC_AGENT_NAME", name.as_str().into()),
+        ("MOSAIC_AGENT_RUNTIME", settings.runtime.clone().into()),
+        ("MOSAIC_AGENT_MODEL", settings.model.clone().into()),
+        ("MOSAIC_AGENT_SOCK", sock),
+    ] {
+        env.retain(|(k, _)| k != key);
+        env.push((key.into(), value));
+    }
+    Ok(Program {
+        path: file,
+        argv,
+        env,
+        dir,
+    })
+}
+
+fn readable(fd: BorrowedFd<'_>) -> Result<AsyncFd<OwnedFd>, Failure> {
+    watch::readable(fd).doing(|| "preparing to wait".into())
+}
+
+impl Sidecar {
+    fn serve(self, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .doing(|| "starting the event loop".into())
+            .and_then(|runtime| {
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&runtime, self.live(launcher))
+            })
+    }
+
+    async fn live(self, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
+        let outer_fd = match &self.outer {
+            Some(outer) => Some(
+                outer
+                    .duplicate()
+                    .doing(|| "duplicating the terminal".into())?,
+            ),
+            None => None,
+        };
+        let master = self
+            .pty
+            .duplicate()
+            .doing(|| "duplicating the pty".into())?;
+        let pump = Pump::start(outer_fd, master).doing(|| "starting the byte pump".into())?;
+        let pidfd = PidFd::open(self.child).doing(|| "watching the runtime".into())?;
+        server::raise_file_limit();
+        let (ask, mut asked) = mpsc::channel(256);
+        let clients = Clients::serve(self.listener.try_clone().doing(|| "serving".into())?, ask)
+            .doing(|| "serving the ack socket".into())?;
+        clients.greet_with(server::hello_line(self.place.origin(&self.name)));
+        let now = now();
+        let profiles = Profiles::with(&files::profile_files(&self.place.settings.profile_dir));
+        let tag = format!(
+            "{:x}-{:x}",
+            std::process::id(),
+            crate::pure::receipt::unix_ms(now.wall)
+        );
+        let harness = Harness::new(profiles, self.size, self.place.settings.interval, tag, now);
+        let (pump_fd, pid_fd, signal_fd) = (
+            readable(pump.readable())?,
+            readable(pidfd.as_fd())?,
+            readable(self.signals.readable())?,
+        );
+        let mut at_work = AtWork {
+            sidecar: self,
+            pump,
+            harness,
+            clients,
+            waiting: HashMap::new(),
+            seq: 0,
+            reason: None,
+            stopping: None,
+            drained: false,
+            panics: 0,
+            since: now,
+            up: launcher.take(),
+        };
+        let mut batch = Batch::default();
+        let mut ended_seen = false;
+        at_work.handle(Input::Tick);
+        while !at_work.drained {
+            let deadline = at_work.deadline();
+            tokio::select! {
+                biased;
+                ready = pump_fd.readable() => {
+                    if let Ok(mut ready) = ready { ready.clear_ready(); }
+                    at_work.pump.take(&mut batch);
+                    at_work.take_batch(&batch);
+                }
+                ready = pid_fd.readable(), if !ended_seen => {
+                    if ready.is_ok() {
+                        ended_seen = at_work.runtime_ended();
+                    }
+                }
+                ready = signal_fd.readable() => {
+                    if let Ok(mut ready) = ready { ready.clear_ready(); }
+                    at_work.take_signals();
+                }
+                Some(heard) = asked.recv() => at_work.take_heard(heard),
+                () = tokio::time::sleep_until(deadline.into()) => at_work.tick(),
+            }
+        }
+        Ok(at_work.finish().await)
+    }
+}
+
+fn now() -> Now {
+    Now {
+        mono: Instant::now(),
+        wall: SystemTime::now(),
+    }
+}
+
+/// The sidecar while its runtime lives.
+struct AtWork {
+    sidecar: Sidecar,
+    pump: Pump,
+    harness: Harness,
+    clients: Clients,
+    /// Which client waits for the verdict the harness knows by this number.
+    waiting: HashMap<Asker, server::ClientId>,
+    seq: u64,
+    /// Why we are ending, where that is not the runtime's own exit.
+    reason: Option<&'static str>,
+    /// When the runtime is killed for not having ended.
+    stopping: Option<Instant>,
+    drained: bool,
+    /// How often the screen model has failed.
+    panics: u32,
+    since: Now,
+    /// The launcher that waits for us to be up.
+    up: Option<UnixStream>,
+}
+
+impl AtWork {
+    fn deadline(&self) -> Instant {
+        let mut deadline = self.harness.deadline();
+        if let Some(at) = self.stopping {
+            deadline = deadline.min(at);
+        }
+        if self.up.is_some() {
+            deadline = deadline.min(self.since.mono + UP_AFTER);
+        }
+        deadline
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        if self.stopping.is_some_and(|at| now >= at) {
+            self.signal_runtime(libc::SIGKILL);
+            self.stopping = Some(now + Duration::from_secs(1));
+        }
+        if now >= self.since.mono + UP_AFTER {
+            self.report_up();
+        }
+        self.handle(Input::Tick);
+    }
+
+    /// One input, and every effect that follows from it.
+    fn handle(&mut self, input: Input<'_>) {
+        self.harness.handle(input, now());
+        while let Some(effect) = self.harness.poll() {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Type {
+                job,
+                bytes,
+                if_outer,
+            } => {
+                let paste = bytes.starts_with(PASTE_START);
+                let tail = if paste { PASTE_END.len() } else { 0 };
+                self.pump.inject(job.0, bytes, tail, if_outer);
+            }
+            Effect::Cancel(job) => self.pump.cancel(job.0),
+            Effect::Pulse => {
+                let pulse = self.pulse();
+                self.harness.handle(Input::Pulse(pulse), now());
+            }
+            Effect::Identify => {
+                let processes = facts(process::family(self.sidecar.child));
+                self.harness.handle(Input::Processes(&processes), now());
+            }
+            Effect::Beat => self.beat(),
+            Effect::Answer(asker, receipt) => {
+                if let Some(client) = self.waiting.remove(&asker) {
+                    let origin = self.origin();
+                    self.clients
+                        .answer(client, &server::receipt_line(origin, *receipt));
+                }
+            }
+        }
+    }
+
+    fn pulse(&self) -> Pulse {
+        let pid = match self.harness.running().pid {
+            0 => self.sidecar.child,
+            pid => pid,
+        };
+        Pulse {
+            at: Instant::now(),
+            raw: self.sidecar.pty.is_raw(),
+            unread: self.sidecar.pty.unread().unwrap_or(0),
+            life: match process::state_letter(pid) {
+                Some('T' | 't') => Life::Stopped,
+                Some('Z' | 'X' | 'x') => Life::Zombie,
+                Some(_) => Life::Running,
+                None => Life::Gone,
+            },
+        }
+    }
+
+    fn origin(&self) -> crate::pure::wire::Origin {
+        self.sidecar.place.origin(&self.sidecar.name)
+    }
+
+    /// Writes the heartbeat. A disk that is full leaves the old one, which then goes stale: the truth.
+    fn beat(&mut self) {
+        self.seq += 1;
+        let now = now();
+        let (state, _) = self.harness.state();
+        let proven = self.harness.proven_alive();
+        let idle = now
+            .mono
+            .saturating_duration_since(self.harness.last_output());
+        let ended = self.harness.ended();
+        let sidecar = &self.sidecar;
+        let settings = &sidecar.place.settings;
+        let running = self.harness.running();
+        let beat = Beat {
+            ts: proven.map_or(sidecar.started, |p| p.wall),
+            pid: if ended.is_some() {
+                0
+            } else {
+                match running.pid {
+                    0 => sidecar.child,
+                    pid => pid,
+                }
+            },
+            state,
+            written: now.wall,
+            seq: self.seq,
+            interval: settings.interval.as_secs(),
+            boot: sidecar.boot.clone(),
+            mono: process::boot_seconds(),
+            sidecar: std::process::id(),
+            started: sidecar.started,
+            sock: sidecar.socket_path.display().to_string(),
+            tenant_id: settings.tenant_id.clone(),
+            host: sidecar.place.host.clone(),
+            runtime: match running.name.as_str() {
+                "" => settings.runtime.clone(),
+                name => name.to_owned(),
+            },
+            version: running.version.clone(),
+            model: settings.model.clone(),
+            idle: idle.as_secs(),
+            tmux: sidecar.tmux_socket.clone(),
+            exit: ended.map(Ended::words),
+            reason: self.reason.map(str::to_owned),
+        };
+        let path = sidecar.place.heartbeat(&sidecar.name);
+        if let Err(e) = files::replace(&path, &beat.render()) {
+            tracing::warn!("writing the heartbeat {}: {e}", path.display());
+        }
+    }
+
+    fn take_batch(&mut self, batch: &Batch) {
+        let mut at = 0;
+        for event in &batch.events {
+            match *event {
+                Event::Output(n) => {
+                    self.feed(&batch.bytes[at..at + n]);
+                    at += n;
+                }
+                Event::Outer(n) => {
+                    self.handle(Input::Outer(&batch.bytes[at..at + n]));
+                    at += n;
+                }
+                Event::Written(job, when) => {
+                    self.handle(Input::Written(Job(job), Written::At(when)))
+                }
+                Event::Refused(job) => self.handle(Input::Written(Job(job), Written::Refused)),
+                Event::Cancelled(job) => self.handle(Input::Written(Job(job), Written::Cancelled)),
+                Event::OuterGone => self.stop("hangup"),
+                Event::Drained => self.drained = true,
+            }
+        }
+        if self.up.is_some() && self.sidecar.pty.is_raw() {
+            self.report_up();
+        }
+    }
+
+    /// Feeds the screen model. The model may fail, the pump may not: a panic in it costs the messages
+    /// on their way and a redraw, nothing else.
+    fn feed(&mut self, bytes: &[u8]) {
+        MODEL_RUNS.store(true, Ordering::Relaxed);
+        let fed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.handle(Input::Output(bytes));
+        }));
+        MODEL_RUNS.store(false, Ordering::Relaxed);
+        if fed.is_ok() {
+            return;
+        }
+        self.panics += 1;
+        tracing::error!(
+            "the screen model failed ({} times); it starts anew",
+            self.panics
+        );
+        self.waiting.clear();
+        let settings = &self.sidecar.place.settings;
+        let tag = format!("{:x}-{:x}r{}", std::process::id(), self.seq, self.panics);
+        let profiles = Profiles::with(&files::profile_files(&settings.profile_dir));
+        self.harness = Harness::new(profiles, self.sidecar.size, settings.interval, tag, now());
+        self.clients.drop_all();
+        // A runtime redraws everything when its size changes.
+        let size = self.sidecar.size;
+        let other = TermSize {
+            cols: size.cols,
+            rows: size.rows - 1,
+        };
+        let _ = self.sidecar.pty.resize(other);
+        let _ = self.sidecar.pty.resize(size);
+    }
+
+    fn take_signals(&mut self) {
+        for signal in self.sidecar.signals.take() {
+            match signal {
+                libc::SIGWINCH => self.follow_size(),
+                libc::SIGCHLD => process::reap_orphans(self.sidecar.child),
+                libc::SIGHUP => self.stop("hangup"),
+                libc::SIGTERM => self.stop("terminated"),
+                _ => self.stop("interrupted"),
+            }
+        }
+    }
+
+    fn follow_size(&mut self) {
+        let Some(outer) = &self.sidecar.outer else {
+            return;
+        };
+        let size = outer.size();
+        if size != self.sidecar.size {
+            self.sidecar.size = size;
+            if let Err(e) = self.sidecar.pty.resize(size) {
+                tracing::warn!("resizing the runtime's terminal: {e}");
+            }
+            self.handle(Input::Resized(size));
+        }
+    }
+
+    /// Ends the runtime: TERM, and KILL when its grace is over. Asked a second time, the grace ends.
+    fn stop(&mut self, reason: &'static str) {
+        if self.harness.ended().is_some() {
+            return;
+        }
+        let now = Instant::now();
+        if self.stopping.is_some() {
+            self.stopping = Some(now);
+            return;
+        }
+        self.reason = Some(reason);
+        self.stopping = Some(now + GRACE);
+        self.handle(Input::Closing);
+        self.signal_runtime(libc::SIGTERM);
+        // A stopped process acts on TERM only once it runs again.
+        self.signal_runtime(libc::SIGCONT);
+    }
+
+    /// Signals the runtime's own process group and the one in front of its terminal.
+    fn signal_runtime(&self, signal: i32) {
+        process::signal_group(self.sidecar.child, signal);
+        if let Some(front) = self.sidecar.pty.foreground()
+            && front != self.sidecar.child
+        {
+            process::signal_group(front, signal);
+        }
+    }
+
+    /// Reaps the runtime; true once it is done.
+    fn runtime_ended(&mut self) -> bool {
+        let ended = match process::reap(self.sidecar.child) {
+            Ok(None) => return false,
+            Ok(Some(Exit::Code(code))) => Ended::Code(code),
+            Ok(Some(Exit::Signal(signal))) => Ended::Signal(signal),
+            Err(e) => {
+                tracing::warn!("waiting for the runtime: {e}");
+                Ended::Code(1)
+            }
+        };
+        self.stopping = None;
+        self.pump.drain(Instant::now() + DRAIN);
+        self.handle(Input::Exited(ended));
+        true
+    }
+
+    fn report_up(&mut self) {
+        if self.harness.ended().is_none() {
+            handoff::report(
+                self.up.take(),
+                &Report::Ready {
+                    sidecar: std::process::id(),
+                    pid: self.sidecar.child,
+                },
+            );
+        }
+    }
+
+    fn take_heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Request {
+                client,
+                asker,
+                peer,
+                request,
+            } => {
+                let descends = || process::descends_from(peer.pid, self.sidecar.child);
+                if request.op == "send" && descends() {
+                    let line = server::error_line(
+                        self.origin(),
+                        "forbidden",
+                        "an agent may not type into itself",
+                        exit::FORBIDDEN,
+                    );
+                    self.clients.answer(client, &line);
+                    return;
+                }
+                self.answer(client, asker, request);
+            }
+            Heard::Gone { asker } => {
+                if self.waiting.remove(&asker).is_some() {
+                    self.handle(Input::AskerGone(asker));
+                }
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        client: server::ClientId,
+        asker: Asker,
+        request: Box<crate::pure::wire::Request>,
+    ) {
+        let ended = self.harness.ended().is_some();
+        match request.op.as_str() {
+            "status" | "probe" => {
+                if !ended {
+                    self.perform(Effect::Pulse);
+                    if request.op == "probe" {
+                        self.perform(Effect::Identify);
+                        self.perform(Effect::Beat);
+                    }
+                    self.handle(Input::Tick);
+                }
+                let line = self.status_line();
+                self.clients.answer(client, &line);
+            }
+            "send" => {
+                self.waiting.insert(asker, client);
+                let me = format!("{}:{}", self.sidecar.place.host, self.sidecar.name);
+                self.handle(Input::Send(asker, request, &me));
+            }
+            "verify" => {
+                let line = server::verify(&self.harness, self.origin(), &request);
+                self.clients.answer(client, &line);
+            }
+            "screen" => {
+                let line = server::screen_line(&self.harness, self.origin());
+                self.clients.answer(client, &line);
+            }
+            op => {
+                let message = format!(
+                    "this sidecar ({}) does not know the operation {op:?}",
+                    env!("CARGO_PKG_VERSION")
+                );
+                let line = server::error_line(self.origin(), "unknown_op", &message, exit::USAGE);
+                self.clients.answer(client, &line);
+            }
+        }
+    }
+
+    fn status_line(&self) -> Vec<u8> {
+        let settings = &self.sidecar.place.settings;
+        let facts = server::Facts {
+            child: self.sidecar.child,
+            asked_runtime: &settings.runtime,
+            model: &settings.model,
+            model_failures: self.panics,
+        };
+        server::status_line(&self.harness, self.origin(), &facts, now())
+    }
+
+    /// The end: last words to everybody, everything borrowed given back.
+    async fn finish(mut self) -> u8 {
+        self.pump.join();
+        let ended = self.harness.ended().unwrap_or(Ended::Code(1));
+        if let Some(up) = self.up.take() {
+            let screen = self.harness.screen().text();
+            let printed: Vec<&str> = screen.lines().filter(|l| !l.trim().is_empty()).collect();
+            let tail = printed[printed.len().saturating_sub(20)..].join("\n  | ");
+            let message = if tail.is_empty() {
+                format!(
+                    "the runtime ended at once ({}) and printed nothing",
+                    ended.words()
+                )
+            } else {
+                format!(
+                    "the runtime ended at once ({}); it printed:\n  | {tail}",
+                    ended.words()
+                )
+            };
+            let exit = match ended.code() {
+                0 => exit::INTERNAL,
+                code => code,
+            };
+            handoff::report(Some(up), &Report::Failed { exit, message });
+        }
+        debug_assert_eq!(self.harness.state().0, State::Exited);
+        self.beat();
+        self.clients.finish().await;
+        drop(self.sidecar.bound);
+        drop(self.sidecar.outer);
+        ended.code()
+    }
+}
+
+fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
+    processes
+        .into_iter()
+        .map(|p| ProcessFacts {
+            pid: p.pid,
+            parent: p.parent,
+            exe: p.exe,
+            argv: p.argv,
+            script: p.script,
+            version: p.version,
+        })
+        .collect()
+}
+
+/// Set while the screen model runs, whose panics are caught.
+static MODEL_RUNS: AtomicBool = AtomicBool::new(false);
+
+/// A panic anywhere but in the screen model ends the process: no half-alive sidecar that still beats.
+/// The terminal is put back first, and the runtime ends with us by its parent-death signal.
+fn install_panic_hook() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if MODEL_RUNS.load(Ordering::Relaxed) {
+            // Its text must not be drawn over the runtime's screen.
+            tracing::error!("the screen model failed: {info}");
+            return;
+        }
+        tty::restore_after_panic();
+        report(info);
+        std::process::abort();
+    }));
+}

@@ -1,0 +1,237 @@
+//! `send` and `verify`: a message in, a receipt out.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::ask::{self, NoAnswer};
+use super::place::Place;
+use crate::failure::{Failure, exit};
+use crate::pure::harness::TIMEOUT;
+use crate::pure::message::BODY_MAX;
+use crate::pure::receipt::{Receipt, Verdict, unix_ms};
+use crate::pure::wire::{ReceiptLine, Request};
+use crate::units::AgentName;
+
+/// Where the message comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Given with `-m`.
+    Text(String),
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// What `send` was asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// To whom.
+    pub name: AgentName,
+    /// What.
+    pub body: Body,
+    /// Wait for the verdict.
+    pub verify: bool,
+    /// How long it may wait for its turn.
+    pub timeout: Option<Duration>,
+    /// Who writes; found out if not given.
+    pub from: Option<String>,
+    /// Type the message without a preamble.
+    pub bare: bool,
+    /// The message's id.
+    pub id: Option<String>,
+    /// `hold`, `type` or `refuse`.
+    pub when_busy: Option<String>,
+    /// `refuse` or `wait`.
+    pub when_draft: Option<String>,
+}
+
+/// After the message had its turn, the procedure itself takes at most this long: paste, echo, two
+/// Enters with their evidence, and the removal of a long draft.
+const PROCEDURE: Duration = Duration::from_secs(60);
+
+/// Sends a message.
+///
+/// # Errors
+/// Only what keeps the message from being read; everything after that is a receipt.
+pub fn send(options: &Options, json: bool, quiet: bool) -> Result<u8, Failure> {
+    let place = Place::here()?;
+    let text = match read_body(&options.body)? {
+        Ok(text) => text,
+        Err(why) => {
+            let receipt = Receipt::bare(
+                options.id.as_deref().unwrap_or(""),
+                Verdict::Rejected,
+                why,
+                SystemTime::now(),
+            );
+            return Ok(show(&place, &options.name, receipt, json, quiet));
+        }
+    };
+    let timeout = options.timeout.unwrap_or(TIMEOUT);
+    let request = Request {
+        op: "send".into(),
+        text: Some(text),
+        id: options.id.clone(),
+        from: (!options.bare).then(|| sender(&place, options.from.as_deref())),
+        verify: Some(options.verify),
+        timeout_ms: Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        when_busy: options.when_busy.clone(),
+        when_draft: options.when_draft.clone(),
+        ..Request::default()
+    };
+    let patience = timeout.saturating_add(PROCEDURE);
+    answer(&place, &options.name, &request, patience, json, quiet)
+}
+
+/// Asks for the verdict of a message.
+///
+/// # Errors
+/// The sidecar refused the question.
+pub fn verify(
+    name: &AgentName,
+    id: Option<String>,
+    contains: Option<String>,
+    since: Option<SystemTime>,
+    json: bool,
+    quiet: bool,
+) -> Result<u8, Failure> {
+    let place = Place::here()?;
+    let request = Request {
+        op: "verify".into(),
+        id,
+        contains,
+        since_ms: since.map(unix_ms),
+        ..Request::default()
+    };
+    answer(&place, name, &request, Duration::from_secs(5), json, quiet)
+}
+
+fn answer(
+    place: &Place,
+    name: &AgentName,
+    request: &Request,
+    patience: Duration,
+    json: bool,
+    quiet: bool,
+) -> Result<u8, Failure> {
+    let without = |verdict, why: String| {
+        let id = request.id.as_deref().unwrap_or("");
+        show(
+            place,
+            name,
+            Receipt::bare(id, verdict, why, SystemTime::now()),
+            json,
+            quiet,
+        )
+    };
+    match ask::ask(place, name, request, patience) {
+        Ok(line) => match serde_json::from_slice::<ReceiptLine>(&line) {
+            Ok(found) => Ok(show(place, name, found.receipt, json, quiet)),
+            Err(e) => Err(Failure::new(
+                exit::INTERNAL,
+                format!("reading the answer of {name}"),
+                e,
+            )),
+        },
+        Err(NoAnswer::Gone(why)) => Ok(without(Verdict::Gone, why)),
+        // Whether the message was typed cannot be known from here.
+        Err(NoAnswer::Silent(why)) => Ok(without(Verdict::Unknown, why)),
+        Err(NoAnswer::Refused(_, why, code)) => Err(Failure::new(
+            code,
+            format!("asking the sidecar of {name}"),
+            why,
+        )),
+        Err(NoAnswer::Broken(why)) => Err(Failure::new(
+            exit::INTERNAL,
+            format!("asking the sidecar of {name}"),
+            why,
+        )),
+    }
+}
+
+fn show(place: &Place, name: &AgentName, receipt: Receipt, json: bool, quiet: bool) -> u8 {
+    let code = receipt.verdict.exit();
+    if json {
+        let line = ReceiptLine {
+            schema: "mosaic.receipt/1".into(),
+            origin: place.origin(name),
+            receipt,
+        };
+        super::print(&String::from_utf8_lossy(&crate::pure::wire::line(&line)));
+    } else if !quiet {
+        super::print(&format!("{}\n", words(&receipt)));
+    }
+    code
+}
+
+/// A receipt for a person, one line.
+fn words(receipt: &Receipt) -> String {
+    let mut text = format!("{}: {}", receipt.verdict.word(), receipt.reason);
+    if let Some(ms) = receipt.timing.verdict_ms {
+        let evidence: Vec<String> = receipt
+            .evidence
+            .iter()
+            .map(|e| format!("{} after {} ms", e.sign, e.ms))
+            .collect();
+        text.push_str(&format!(" (verdict after {ms} ms"));
+        if !evidence.is_empty() {
+            text.push_str(&format!("; {}", evidence.join(", ")));
+        }
+        text.push(')');
+    }
+    if !receipt.id.is_empty() {
+        text.push_str(&format!(" id={}", receipt.id));
+    }
+    text
+}
+
+/// The message's text, or why it cannot be one.
+fn read_body(body: &Body) -> Result<Result<String, String>, Failure> {
+    let limit = BODY_MAX as u64 + 64;
+    let mut bytes = Vec::new();
+    let read = |what: &str, e: std::io::Error| {
+        Failure::new(exit::USAGE, format!("reading the message from {what}"), e)
+    };
+    match body {
+        Body::Text(text) => return Ok(Ok(text.clone())),
+        Body::File(path) => {
+            let file =
+                std::fs::File::open(path).map_err(|e| read(&path.display().to_string(), e))?;
+            file.take(limit)
+                .read_to_end(&mut bytes)
+                .map_err(|e| read(&path.display().to_string(), e))?;
+        }
+        Body::Stdin => {
+            std::io::stdin()
+                .take(limit)
+                .read_to_end(&mut bytes)
+                .map_err(|e| read("standard input", e))?;
+        }
+    }
+    Ok(String::from_utf8(bytes).map_err(|e| {
+        format!(
+            "the message is not UTF-8 (byte {})",
+            e.utf8_error().valid_up_to()
+        )
+    }))
+}
+
+/// Who writes: what was said, else the agent we are called by, else the user. With the host, unless
+/// the name brings its own.
+fn sender(place: &Place, from: Option<&str>) -> String {
+    let name = from
+        .map(str::to_owned)
+        .or_else(|| {
+            std::env::var("MOSAIC_AGENT_NAME")
+                .ok()
+                .filter(|n| !n.is_empty())
+        })
+        .unwrap_or_else(crate::os::process::user_name);
+    if name.contains(':') {
+        name
+    } else {
+        format!("{}:{name}", place.host)
+    }
+}

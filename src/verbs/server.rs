@@ -1,0 +1,495 @@
+//! The ack socket, served: connections in, requests out, one answer each, everything bounded.
+//!
+//! Every connection is a task that reads one line at a time and waits for its answer before it reads
+//! the next; what is asked is decided elsewhere ([`super::run`]). A slow or dead client costs itself its
+//! connection and nobody else anything.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::timeout;
+
+use crate::failure::exit;
+use crate::os::socket::{self, Peer};
+use crate::pure::harness::{Asker, Harness, Now};
+use crate::pure::receipt::{Receipt, Verdict};
+use crate::pure::wire::{
+    self, ErrorLine, Hello, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine, Status,
+};
+
+/// Most connections at once.
+const CLIENTS_MAX: usize = 1_100;
+
+/// Most bytes of unfinished requests held for all clients together.
+const HELD_MAX: usize = 8 * 1024 * 1024;
+
+/// A request line that has begun must end within this time.
+const LINE_LASTS: Duration = Duration::from_secs(10);
+
+/// A connection on which nothing is asked is closed after this time.
+const IDLE_LASTS: Duration = Duration::from_secs(120);
+
+/// An answer that is not taken within this time is given up with its connection.
+const ANSWER_LASTS: Duration = Duration::from_secs(10);
+
+/// Accepting fails for want of descriptors: pause instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(u64);
+
+/// What came in.
+pub enum Heard {
+    /// A request.
+    Request {
+        /// Where the answer goes.
+        client: ClientId,
+        /// A number of its own for this request.
+        asker: Asker,
+        /// Who asks.
+        peer: Peer,
+        /// What.
+        request: Box<Request>,
+    },
+    /// The connection of a request that was not answered yet is gone.
+    Gone {
+        /// That request.
+        asker: Asker,
+    },
+}
+
+type Answers = Rc<RefCell<HashMap<ClientId, mpsc::Sender<Vec<u8>>>>>;
+
+/// The connections.
+pub struct Clients {
+    answers: Answers,
+    accepting: JoinHandle<()>,
+    count: Rc<Cell<usize>>,
+    greeting: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Clients {
+    /// Starts accepting. Requests are sent to `ask`.
+    ///
+    /// # Errors
+    /// The listener cannot be watched.
+    pub fn serve(
+        listener: std::os::unix::net::UnixListener,
+        ask: mpsc::Sender<Heard>,
+    ) -> io::Result<Clients> {
+        let listener = UnixListener::from_std(listener)?;
+        let answers = Answers::default();
+        let count = Rc::new(Cell::new(0));
+        let greeting = Rc::new(RefCell::new(Vec::new()));
+        let accepting = spawn_local(accept(
+            listener,
+            ask,
+            Rc::clone(&answers),
+            Rc::clone(&count),
+            Rc::clone(&greeting),
+        ));
+        Ok(Clients {
+            answers,
+            accepting,
+            count,
+            greeting,
+        })
+    }
+
+    /// The first line every client gets.
+    pub fn greet_with(&self, line: Vec<u8>) {
+        *self.greeting.borrow_mut() = line;
+    }
+
+    /// Answers a client; one that is gone does not matter.
+    pub fn answer(&self, client: ClientId, line: &[u8]) {
+        if let Some(sender) = self.answers.borrow().get(&client) {
+            let _ = sender.try_send(line.to_vec());
+        }
+    }
+
+    /// Closes every connection.
+    pub fn drop_all(&self) {
+        self.answers.borrow_mut().clear();
+    }
+
+    /// Stops accepting and gives the last answers a moment to go out.
+    pub async fn finish(&self) {
+        self.accepting.abort();
+        self.drop_all();
+        for _ in 0..50 {
+            if self.count.get() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+async fn accept(
+    listener: UnixListener,
+    ask: mpsc::Sender<Heard>,
+    answers: Answers,
+    count: Rc<Cell<usize>>,
+    greeting: Rc<RefCell<Vec<u8>>>,
+) {
+    let held = Rc::new(Cell::new(0));
+    let mut next = 0;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                tracing::warn!("accepting a connection: {e}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(peer) = socket::peer(&stream) else {
+            continue;
+        };
+        if !socket::is_us(peer) {
+            tracing::warn!("refused a connection of uid {}", peer.uid);
+            continue;
+        }
+        if count.get() >= CLIENTS_MAX {
+            // Told without waiting: a full client does not hold up the next one.
+            let _ = stream.try_write(b"{\"schema\":\"mosaic.error/1\",\"error\":\"overloaded\",\"message\":\"too many connections\",\"exit\":75}\n");
+            continue;
+        }
+        next += 1;
+        let client = Connection {
+            id: ClientId(next),
+            peer,
+            ask: ask.clone(),
+            answers: Rc::clone(&answers),
+            count: Rc::clone(&count),
+            held: Rc::clone(&held),
+            mine: 0,
+            buffer: Vec::new(),
+        };
+        let hello = greeting.borrow().clone();
+        count.set(count.get() + 1);
+        spawn_local(client.serve(stream, hello));
+    }
+}
+
+struct Connection {
+    id: ClientId,
+    peer: Peer,
+    ask: mpsc::Sender<Heard>,
+    answers: Answers,
+    count: Rc<Cell<usize>>,
+    /// Bytes of unfinished requests of all clients, and of this one.
+    held: Rc<Cell<usize>>,
+    mine: usize,
+    buffer: Vec<u8>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.count.set(self.count.get() - 1);
+        self.held.set(self.held.get() - self.mine);
+        // The map may be borrowed only if we are dropped by its own clearing, which holds no entry of ours then.
+        if let Ok(mut answers) = self.answers.try_borrow_mut() {
+            answers.remove(&self.id);
+        }
+    }
+}
+
+impl Connection {
+    async fn serve(mut self, mut stream: UnixStream, hello: Vec<u8>) {
+        if !write(&mut stream, &hello).await {
+            return;
+        }
+        let (send, mut answer) = mpsc::channel(1);
+        self.answers.borrow_mut().insert(self.id, send);
+        let mut asked = 0;
+        loop {
+            let line = match self.line(&mut stream).await {
+                Ok(Some(line)) => line,
+                Ok(None) => return,
+                Err((word, message)) => {
+                    let line = bare_error(word, &message);
+                    let _ = write(&mut stream, &line).await;
+                    return;
+                }
+            };
+            let request = match wire::parse(&line) {
+                Ok(request) => request,
+                Err((word, message)) => {
+                    if !write(&mut stream, &bare_error(word, &message)).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            drop(line);
+            asked += 1;
+            let asker = Asker((self.id.0 << 24) | asked);
+            let heard = Heard::Request {
+                client: self.id,
+                asker,
+                peer: self.peer,
+                request: Box::new(request),
+            };
+            if self.ask.send(heard).await.is_err() {
+                return;
+            }
+            let answer = loop {
+                tokio::select! {
+                    answer = answer.recv() => break answer,
+                    // More requests may come before the answer: they wait. The end is what matters.
+                    open = self.more(&mut stream) => {
+                        if !open {
+                            let _ = self.ask.send(Heard::Gone { asker }).await;
+                            return;
+                        }
+                    }
+                }
+            };
+            match answer {
+                Some(answer) if write(&mut stream, &answer).await => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// The next line, without its line feed; `None` at the end.
+    async fn line(
+        &mut self,
+        stream: &mut UnixStream,
+    ) -> Result<Option<Vec<u8>>, (&'static str, String)> {
+        loop {
+            if let Some(at) = self.buffer.iter().position(|b| *b == b'\n') {
+                let rest = self.buffer.split_off(at + 1);
+                let mut line = std::mem::replace(&mut self.buffer, rest);
+                self.account();
+                line.pop();
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                return Ok(Some(line));
+            }
+            if self.buffer.len() > LINE_MAX {
+                return Err((
+                    "line_too_long",
+                    format!("a request line has at most {LINE_MAX} bytes"),
+                ));
+            }
+            let patience = if self.buffer.is_empty() {
+                IDLE_LASTS
+            } else {
+                LINE_LASTS
+            };
+            match timeout(patience, self.more(stream)).await {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Ok(None),
+            }
+            if self.held.get() > HELD_MAX {
+                return Err(("overloaded", "too many large requests at once".into()));
+            }
+        }
+    }
+
+    /// Reads what is there into the buffer, up to the longest line; false at the end of the stream.
+    async fn more(&mut self, stream: &mut UnixStream) -> bool {
+        if self.buffer.len() > LINE_MAX {
+            // Full: wait for nothing more than the end of the task.
+            std::future::pending::<()>().await;
+        }
+        if self.buffer.is_empty() && self.buffer.capacity() > 4_096 {
+            self.buffer = Vec::new();
+        }
+        // Readable first: an idle client holds no buffer.
+        if stream.readable().await.is_err() {
+            return false;
+        }
+        self.buffer.reserve(1_024);
+        let open = match stream.try_read_buf(&mut self.buffer) {
+            Ok(n) => n > 0,
+            Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+        };
+        self.account();
+        open
+    }
+
+    fn account(&mut self) {
+        self.held
+            .set(self.held.get() - self.mine + self.buffer.len());
+        self.mine = self.buffer.len();
+    }
+}
+
+async fn write(stream: &mut UnixStream, bytes: &[u8]) -> bool {
+    matches!(
+        timeout(ANSWER_LASTS, stream.write_all(bytes)).await,
+        Ok(Ok(()))
+    )
+}
+
+fn bare_error(word: &str, message: &str) -> Vec<u8> {
+    wire::line(&serde_json::json!({
+        "schema": "mosaic.error/1", "error": word, "message": message, "exit": exit::USAGE,
+    }))
+}
+
+/// Thousands of clients need descriptors; the runtime was started before and keeps its own limit.
+pub fn raise_file_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let wanted = hard.min(4_096);
+        if soft < wanted {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+        }
+    }
+}
+
+/// The first line of a connection.
+pub fn hello_line(origin: Origin) -> Vec<u8> {
+    wire::line(&Hello {
+        schema: "mosaic.hello/1".into(),
+        origin,
+        protocol: PROTOCOL,
+        sidecar: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+/// A refusal.
+pub fn error_line(origin: Origin, error: &str, message: &str, exit: u8) -> Vec<u8> {
+    wire::line(&ErrorLine {
+        schema: "mosaic.error/1".into(),
+        origin,
+        error: error.into(),
+        message: message.into(),
+        exit,
+    })
+}
+
+/// A receipt.
+pub fn receipt_line(origin: Origin, receipt: Receipt) -> Vec<u8> {
+    wire::line(&ReceiptLine {
+        schema: "mosaic.receipt/1".into(),
+        origin,
+        receipt,
+    })
+}
+
+/// The answer to `verify`.
+pub fn verify(harness: &Harness, origin: Origin, request: &Request) -> Vec<u8> {
+    let (id, contains) = (request.id.as_deref(), request.contains.as_deref());
+    if id.is_none() && contains.is_none_or(str::is_empty) {
+        return error_line(
+            origin,
+            "bad_field",
+            "verify needs `id` or `contains`",
+            exit::USAGE,
+        );
+    }
+    let since = request.since_ms.unwrap_or(0);
+    let receipt = harness
+        .waiting(id, contains)
+        .map(|r| *r)
+        .or_else(|| harness.receipt(id, contains, since).cloned())
+        .unwrap_or_else(|| {
+            let why = "this sidecar has seen no such message";
+            let mut none = Receipt::bare(
+                id.unwrap_or(""),
+                Verdict::Unknown,
+                why,
+                std::time::SystemTime::now(),
+            );
+            none.typed = false;
+            none
+        });
+    receipt_line(origin, receipt)
+}
+
+/// What a status says that the harness does not know.
+pub struct Facts<'a> {
+    /// The process we started.
+    pub child: i32,
+    /// The runtime's name as asked for.
+    pub asked_runtime: &'a str,
+    /// The model as asked for.
+    pub model: &'a str,
+    /// How often the screen model has failed.
+    pub model_failures: u32,
+}
+
+/// The answer to `status` and `probe`.
+pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: Now) -> Vec<u8> {
+    let (state, why) = harness.state();
+    let running = harness.running();
+    let size = harness.screen().size();
+    let seconds = |since| now.mono.saturating_duration_since(since).as_secs();
+    let mut warnings = harness.warnings();
+    if facts.model_failures > 0 {
+        warnings.push(format!(
+            "the screen model failed {} times and was restarted",
+            facts.model_failures
+        ));
+    }
+    if !running.name.is_empty() && running.name != facts.asked_runtime {
+        warnings.push(format!(
+            "asked for {}, and {} runs",
+            facts.asked_runtime, running.name
+        ));
+    }
+    let ended = harness.ended();
+    wire::line(&Status {
+        schema: "mosaic.status/1".into(),
+        origin,
+        state,
+        why: why.to_owned(),
+        draft: harness
+            .view()
+            .and_then(|v| v.composer.as_ref())
+            .is_some_and(|c| !c.is_empty()),
+        for_s: seconds(harness.state_since().mono),
+        idle_s: seconds(harness.last_output()),
+        alive_ms_ago: harness.proven_alive().map(|p| {
+            u64::try_from(now.mono.saturating_duration_since(p.mono).as_millis())
+                .unwrap_or(u64::MAX)
+        }),
+        pid: match (ended, running.pid) {
+            (Some(_), _) => 0,
+            (None, 0) => facts.child,
+            (None, pid) => pid,
+        },
+        sidecar: std::process::id(),
+        runtime: running.name.clone(),
+        runtime_version: running.version.clone(),
+        model: facts.model.to_owned(),
+        cols: size.cols,
+        rows: size.rows,
+        held: harness.held(),
+        exit: ended.map(crate::pure::harness::Ended::words),
+        last_receipt: harness.last_receipt().cloned(),
+        warnings,
+        version: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+/// The answer to `screen`.
+pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
+    let screen = harness.screen();
+    let cursor = screen.cursor();
+    wire::line(&ScreenLine {
+        schema: "mosaic.screen/1".into(),
+        origin,
+        lines: (0..screen.size().rows).map(|r| screen.row(r)).collect(),
+        cursor_row: cursor.row,
+        cursor_col: cursor.col,
+        cursor_visible: cursor.visible,
+        title: screen.title().to_owned(),
+    })
+}

@@ -1,0 +1,117 @@
+//! `status`, `probe` and `tail`: what an agent is doing, for people and programs.
+
+use std::time::Duration;
+
+use super::ask::{self, NoAnswer};
+use super::place::Place;
+use crate::failure::{Failure, exit};
+use crate::pure::wire::{Request, ScreenLine, Status};
+use crate::units::AgentName;
+
+/// A sidecar that does not answer a plain question within this time is not answering.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn ask(name: &AgentName, op: &str) -> Result<Vec<u8>, Failure> {
+    let place = Place::here()?;
+    let request = Request {
+        op: op.into(),
+        ..Request::default()
+    };
+    ask::ask(&place, name, &request, PATIENCE).map_err(|e| {
+        let doing = format!("asking the sidecar of {name}");
+        match e {
+            NoAnswer::Gone(why) => Failure::new(exit::GONE, "", why)
+                .hint("`mosaic-fleet ps` shows the agents there are"),
+            NoAnswer::Silent(why) => Failure::new(exit::LATER, doing, why),
+            NoAnswer::Refused(_, why, code) => Failure::new(code, doing, why),
+            NoAnswer::Broken(why) => Failure::new(exit::INTERNAL, doing, why),
+        }
+    })
+}
+
+/// Shows the state; `probe` also forces a fresh look at the runtime and a heartbeat.
+///
+/// # Errors
+/// No such agent (3), or it does not answer (75).
+pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> {
+    let line = ask(name, if probe { "probe" } else { "status" })?;
+    if json {
+        super::print(&String::from_utf8_lossy(&line));
+        return Ok(exit::OK);
+    }
+    let status: Status = serde_json::from_slice(&line)
+        .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
+    let mut text = format!(
+        "{name}: {} for {} s ({})\n",
+        status.state.word(),
+        status.for_s,
+        status.why
+    );
+    let mut row = |what: &str, value: String| {
+        if !value.trim().is_empty() {
+            text.push_str(&format!("  {what:<10} {}\n", value.trim()));
+        }
+    };
+    row(
+        "runtime",
+        format!(
+            "{} {} {}",
+            status.runtime, status.runtime_version, status.model
+        ),
+    );
+    row(
+        "pids",
+        format!("runtime {}, sidecar {}", status.pid, status.sidecar),
+    );
+    row("idle", format!("{} s", status.idle_s));
+    row(
+        "alive",
+        status.alive_ms_ago.map_or("not proven yet".into(), |ms| {
+            format!(
+                "proven {:.1} s ago",
+                Duration::from_millis(ms).as_secs_f32()
+            )
+        }),
+    );
+    row("terminal", format!("{}x{}", status.cols, status.rows));
+    if status.draft {
+        row("composer", "holds a draft".into());
+    }
+    if status.held > 0 {
+        row("held", format!("{} messages", status.held));
+    }
+    if let Some(last) = &status.last_receipt {
+        row(
+            "last",
+            format!("{} ({}) id={}", last.verdict.word(), last.reason, last.id),
+        );
+    }
+    for warning in status.warnings {
+        row("warning", warning);
+    }
+    super::print(&text);
+    Ok(exit::OK)
+}
+
+/// Shows the screen as text.
+///
+/// # Errors
+/// As [`status`].
+pub fn tail(name: &AgentName, lines: Option<usize>, json: bool) -> Result<u8, Failure> {
+    let line = ask(name, "screen")?;
+    if json {
+        super::print(&String::from_utf8_lossy(&line));
+        return Ok(exit::OK);
+    }
+    let screen: ScreenLine = serde_json::from_slice(&line)
+        .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
+    let used = screen
+        .lines
+        .iter()
+        .rposition(|l| !l.is_empty())
+        .map_or(0, |last| last + 1);
+    let rows = &screen.lines[..used];
+    let from = lines.map_or(0, |n| rows.len().saturating_sub(n));
+    super::print(&format!("{}\n", rows[from..].join("\n")));
+    Ok(exit::OK)
+}
