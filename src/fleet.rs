@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
-    match args.next() {
-        Some(verb) if verb == "demo-tui" => mosaic_agent::demo::main(args.collect()),
-        _ => ExitCode::from(2),
-    }
+    let verb = mosaic_agent::cli::fleet::parse(std::env::args_os());
+    verb.and_then(mosaic_agent::verbs::perform_fleet)
+        .unwrap_or_else(|failure| {
+            eprintln!("mosaic-fleet: {failure}");
+            failure.code()
+        })
 }

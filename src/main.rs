@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let verb = mosaic_agent::cli::parse(std::env::args_os());
+    let verb = mosaic_agent::cli::agent::parse(std::env::args_os());
     match verb.and_then(mosaic_agent::verbs::perform) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -61,9 +61,8 @@ impl Wanted {
             text.starts_with(p.as_str()) && text.ends_with(']') && text.matches('[').count() == 1
         });
         let shown = Squeezed::new(text);
-        if is_placeholder || shown == self.whole {
-            Holds::Ours
-        } else if shown.chars() >= 4 * PROBE && self.whole.ends_with(&shown) {
+        let scrolled = shown.chars() >= 4 * PROBE && self.whole.ends_with(&shown);
+        if is_placeholder || shown == self.whole || scrolled {
             Holds::Ours
         } else if !shown.is_empty() && self.whole.as_str().starts_with(shown.as_str()) {
             Holds::OurHead

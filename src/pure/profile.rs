@@ -6,59 +6,56 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::screen::Said;
+use super::table::{Source, Table};
 
 /// One runtime's looks and manners.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Profile {
     /// The runtime's name, as shown in `status` and the heartbeat.
     pub name: String,
     /// Versions this profile was checked against with the real runtime.
-    #[serde(default)]
     pub verified: Vec<String>,
     /// How to recognise the runtime among the processes of the pane.
-    #[serde(rename = "match")]
     pub identity: Identity,
     /// The input box.
     pub composer: ComposerRule,
     /// Signs that a turn is running.
-    #[serde(default)]
     pub busy: Vec<Sign>,
     /// Signs that a submitted message waits in the runtime's own queue.
-    #[serde(default)]
     pub queue: Vec<Sign>,
     /// Screens that own the keyboard. Looked at only while no composer is in front.
-    #[serde(default)]
     pub dialog: Vec<Dialog>,
     /// How messages are typed and judged.
-    #[serde(default)]
     pub send: SendRule,
 }
 
 /// How to recognise a runtime. Any hit in any field counts.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// Base names of the executable.
-    #[serde(default)]
     pub exe: Vec<String>,
     /// Base names of `argv[0]`, or of the script that an interpreter runs.
-    #[serde(default)]
     pub argv: Vec<String>,
     /// Whole arguments that may follow the executable of the same process: both must then match.
-    #[serde(default)]
     pub with_arg: Option<String>,
     /// Directories an executable or script lies in, such as an npm package name.
-    #[serde(default)]
     pub path: Vec<String>,
 }
 
+impl Identity {
+    fn read(table: &Table<'_, '_>) -> Result<Identity, String> {
+        Ok(Identity {
+            exe: table.texts("exe")?,
+            argv: table.texts("argv")?,
+            with_arg: table.text("with_arg")?,
+            path: table.texts("path")?,
+        })
+    }
+}
+
 /// The shape of the input box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Between two full-width rules.
     Ruled,
@@ -67,37 +64,48 @@ pub enum Shape {
 }
 
 /// How to find the input box.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct ComposerRule {
     /// Its shape.
     pub shape: Shape,
     /// The glyph of the rules above and below (`ruled` only).
-    #[serde(default)]
     pub rule: Option<char>,
     /// The glyph at column 0 of its first row.
-    #[serde(default)]
     pub prompt: Option<char>,
     /// Whether that glyph is drawn bold: tells it from the same glyph in the transcript.
-    #[serde(default)]
     pub prompt_bold: bool,
     /// The column at which text starts.
-    #[serde(default)]
     pub indent: u16,
     /// Whether the terminal's cursor is shown while the box takes input.
-    #[serde(default)]
     pub cursor_visible: bool,
     /// Text after the prompt that makes it a menu and no composer (`1. ` after a codex `›`).
-    #[serde(default)]
     pub not_after_prompt: Vec<String>,
     /// How the runtime abbreviates a paste; the part up to the first digit is enough.
-    #[serde(default)]
     pub placeholder: Vec<String>,
 }
 
+impl ComposerRule {
+    fn read(table: &Table<'_, '_>) -> Result<ComposerRule, String> {
+        Ok(ComposerRule {
+            shape: table.word("shape", &[("ruled", Shape::Ruled), ("open", Shape::Open)])?,
+            rule: table.glyph("rule")?,
+            prompt: table.glyph("prompt")?,
+            prompt_bold: table.flag("prompt_bold")?,
+            indent: small(table.number("indent", 0, 100)?.unwrap_or(0)),
+            cursor_visible: table.flag("cursor_visible")?,
+            not_after_prompt: table.texts("not_after_prompt")?,
+            placeholder: table.texts("placeholder")?,
+        })
+    }
+}
+
+/// A number that was checked to be small.
+fn small(n: u64) -> u16 {
+    u16::try_from(n).unwrap_or(u16::MAX)
+}
+
 /// The part of the screen a sign is looked for in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
     /// The rows above the composer.
     Above,
@@ -108,30 +116,36 @@ pub enum Region {
 }
 
 /// A sign on the screen.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Sign {
     /// What `explain` calls it.
     pub name: String,
     /// Where to look.
-    #[serde(rename = "in")]
     pub region: Region,
     /// At most this many rows away from the composer.
-    #[serde(default = "far")]
     pub within: u16,
     /// The first visible character must be one of these, if any are given.
-    #[serde(default)]
     pub glyphs: String,
     /// The row must contain this.
-    #[serde(default)]
     pub text: String,
 }
 
-fn far() -> u16 {
-    u16::MAX
-}
-
 impl Sign {
+    fn read(table: &Table<'_, '_>) -> Result<Sign, String> {
+        let regions = [
+            ("above", Region::Above),
+            ("below", Region::Below),
+            ("title", Region::Title),
+        ];
+        Ok(Sign {
+            name: table.required("name")?,
+            region: table.word("in", &regions)?,
+            within: small(table.number("within", 1, 1_000)?.unwrap_or(1_000)),
+            glyphs: table.text("glyphs")?.unwrap_or_default(),
+            text: table.text("text")?.unwrap_or_default(),
+        })
+    }
+
     /// Whether a row (or the title) shows this sign.
     pub fn fits(&self, row: &str) -> bool {
         let row = row.trim_start();
@@ -142,21 +156,28 @@ impl Sign {
 }
 
 /// A screen that owns the keyboard.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Dialog {
     /// What the verdict and `explain` call it.
     pub name: String,
     /// Every one of these must stand on the screen.
     pub all: Vec<String>,
     /// None of these may.
-    #[serde(default)]
     pub not: Vec<String>,
 }
 
+impl Dialog {
+    fn read(table: &Table<'_, '_>) -> Result<Dialog, String> {
+        Ok(Dialog {
+            name: table.required("name")?,
+            all: table.texts("all")?,
+            not: table.texts("not")?,
+        })
+    }
+}
+
 /// How messages are typed and judged. All times in milliseconds.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug)]
 pub struct SendRule {
     /// Characters a message must not start with: they mean something else than a message.
     pub special_first: String,
@@ -187,6 +208,22 @@ impl Default for SendRule {
 }
 
 impl SendRule {
+    fn read(table: &Table<'_, '_>) -> Result<SendRule, String> {
+        let usual = SendRule::default();
+        let ms = |key, usual| Ok::<u64, String>(table.number(key, 0, 600_000)?.unwrap_or(usual));
+        Ok(SendRule {
+            special_first: table.text("special_first")?.unwrap_or(usual.special_first),
+            clear: match table.text("clear")? {
+                None => usual.clear,
+                Some(_) => table.word("clear", &[("ctrl-u", Key::CtrlU)])?,
+            },
+            echo_ms: ms("echo_ms", usual.echo_ms)?,
+            enter_again_ms: ms("enter_again_ms", usual.enter_again_ms)?,
+            judge_ms: ms("judge_ms", usual.judge_ms)?,
+            settle_ms: ms("settle_ms", usual.settle_ms)?,
+        })
+    }
+
     /// [`SendRule::echo_ms`] as a duration.
     pub fn echo(&self) -> Duration {
         Duration::from_millis(self.echo_ms)
@@ -209,8 +246,7 @@ impl SendRule {
 }
 
 /// A key that clears a composer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Empties the line before the cursor; pressed again it joins the next one.
     CtrlU,
@@ -248,22 +284,32 @@ impl Profile {
     /// # Errors
     /// One line that names the file, the line and the key that is wrong.
     pub fn parse(file: &str, text: &str) -> Result<Profile, String> {
-        let profile: Profile = toml::from_str(text).map_err(|e| {
-            let line = e
-                .span()
-                .map_or(1, |span| text[..span.start].lines().count().max(1));
-            format!("{file}:{line}: {}", e.message().replace('\n', " "))
-        })?;
-        match (
-            profile.composer.shape,
-            profile.composer.rule,
-            profile.composer.prompt,
-        ) {
+        let source = Source::new(file, text);
+        let document = source.parse()?;
+        let root = Table::root(&source, &document);
+        let missing = |key: &str| format!("{file}:1: [{key}]: is missing");
+        let profile = Profile {
+            name: root.required("name")?,
+            verified: root.texts("verified")?,
+            identity: root
+                .table("match", Identity::read)?
+                .ok_or_else(|| missing("match"))?,
+            composer: root
+                .table("composer", ComposerRule::read)?
+                .ok_or_else(|| missing("composer"))?,
+            busy: root.tables("busy", Sign::read)?,
+            queue: root.tables("queue", Sign::read)?,
+            dialog: root.tables("dialog", Dialog::read)?,
+            send: root.table("send", SendRule::read)?.unwrap_or_default(),
+        };
+        root.finish()?;
+        let composer = &profile.composer;
+        match (composer.shape, composer.rule, composer.prompt) {
             (Shape::Ruled, None, _) => Err(format!(
-                "{file}: composer.rule: a ruled composer needs the glyph of its rules"
+                "{file}:1: composer.rule: a ruled composer needs the glyph of its rules"
             )),
             (Shape::Open, _, None) => Err(format!(
-                "{file}: composer.prompt: an open composer needs a prompt glyph"
+                "{file}:1: composer.prompt: an open composer needs a prompt glyph"
             )),
             _ => Ok(profile),
         }
@@ -397,8 +443,27 @@ mod tests {
         let profiles = Profiles::with(&[("my/pi.toml".into(), text.into())]);
         let warning = &profiles.warnings[0];
         assert!(warning.starts_with("my/pi.toml:5:"), "{warning}");
-        assert!(warning.contains("round"), "{warning}");
+        assert!(
+            warning.contains("composer.shape") && warning.contains("round"),
+            "{warning}"
+        );
         assert!(profiles.named("pi").is_some_and(|p| !p.busy.is_empty()));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_told_and_not_ignored() {
+        let text = EMBEDDED[0].1.replace("within = 6", "wihtin = 6");
+        let error = Profile::parse("pi.toml", &text).err().unwrap_or_default();
+        assert!(
+            error.ends_with("busy.wihtin: there is no such key"),
+            "{error}"
+        );
+        let text = EMBEDDED[0].1.replace("within = 6", "within = \"6\"");
+        let error = Profile::parse("pi.toml", &text).err().unwrap_or_default();
+        assert!(
+            error.contains("busy.within: must be a whole number"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub const PROTOCOL: u32 = 1;
 pub const LINE_MAX: usize = 2 * super::message::BODY_MAX + 4_096;
 
 /// What identifies every document.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct Origin {
     /// Whose fleet this is (`MOSAIC_TENANT_ID`, else the user name).
     pub tenant_id: String,
@@ -27,7 +27,7 @@ pub struct Origin {
 }
 
 /// The first line of every connection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Hello {
     /// `mosaic.hello/1`.
     pub schema: String,
@@ -128,7 +128,7 @@ pub struct Status {
     /// `mosaic.status/1`.
     pub schema: String,
     /// Who speaks.
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub origin: Origin,
     /// The state.
     pub state: State,
@@ -171,7 +171,7 @@ pub struct Status {
 }
 
 /// A receipt on the wire.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ReceiptLine {
     /// `mosaic.receipt/1`.
     pub schema: String,
@@ -189,7 +189,7 @@ pub struct ScreenLine {
     /// `mosaic.screen/1`.
     pub schema: String,
     /// Who speaks.
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub origin: Origin,
     /// The rows, right-trimmed.
     pub lines: Vec<String>,
@@ -204,7 +204,7 @@ pub struct ScreenLine {
 }
 
 /// A request that got no other answer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ErrorLine {
     /// `mosaic.error/1`.
     pub schema: String,

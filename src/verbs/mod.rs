@@ -1,8 +1,10 @@
 //! The corridor: the only code that sees both what decides and what touches the system.
 
 use std::io::Write;
+use std::process::ExitCode;
 
-use crate::cli::Verb;
+use crate::cli::{agent, fleet};
+use crate::demo;
 use crate::failure::{Failure, exit};
 
 pub mod ask;
@@ -10,6 +12,7 @@ mod handoff;
 pub mod launch;
 mod log;
 pub mod place;
+mod ps;
 pub mod run;
 mod send;
 mod server;
@@ -21,14 +24,14 @@ pub use send::{Body, Options as SendOptions};
 ///
 /// # Errors
 /// What a person has to mend.
-pub fn perform(verb: Verb) -> Result<u8, Failure> {
+pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
     match verb {
-        Verb::Help(text) => {
+        agent::Verb::Help(text) => {
             print(&text);
             Ok(exit::OK)
         }
-        Verb::Run(options) => run::run(options),
-        Verb::Launch { name, quiet } => {
+        agent::Verb::Run(options) => run::run(options),
+        agent::Verb::Launch { name, quiet } => {
             log::to_stderr();
             let name = match name {
                 Some(name) => name,
@@ -36,12 +39,12 @@ pub fn perform(verb: Verb) -> Result<u8, Failure> {
             };
             launch::launch(&name, quiet)
         }
-        Verb::Send {
+        agent::Verb::Send {
             options,
             json,
             quiet,
         } => send::send(&options, json, quiet),
-        Verb::Verify {
+        agent::Verb::Verify {
             name,
             id,
             contains,
@@ -49,8 +52,8 @@ pub fn perform(verb: Verb) -> Result<u8, Failure> {
             json,
             quiet,
         } => send::verify(&name, id, contains, since, json, quiet),
-        Verb::Status { name, probe, json } => show::status(&name, probe, json),
-        Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
+        agent::Verb::Status { name, probe, json } => show::status(&name, probe, json),
+        agent::Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
     }
 }
 
@@ -58,4 +61,19 @@ pub fn perform(verb: Verb) -> Result<u8, Failure> {
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Does what the command line of `mosaic-fleet` asks for; returns the exit code.
+///
+/// # Errors
+/// What a person has to mend.
+pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        fleet::Verb::Help(text) => {
+            print(&text);
+            Ok(ExitCode::SUCCESS)
+        }
+        fleet::Verb::Ps { json } => ps::ps(json).map(ExitCode::from),
+        fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
+    }
 }

@@ -127,8 +127,9 @@ fn answer(
         )
     };
     match ask::ask(place, name, request, patience) {
-        Ok(line) => match serde_json::from_slice::<ReceiptLine>(&line) {
-            Ok(found) => Ok(show(place, name, found.receipt, json, quiet)),
+        // The origin in the line is the agent's; ours says the same.
+        Ok(line) => match serde_json::from_slice::<Receipt>(&line) {
+            Ok(receipt) => Ok(show(place, name, receipt, json, quiet)),
             Err(e) => Err(Failure::new(
                 exit::INTERNAL,
                 format!("reading the answer of {name}"),

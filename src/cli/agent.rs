@@ -1,4 +1,4 @@
-//! Arguments of `mosaic-agent`, as typed: no files, no environment, no decisions.
+//! Arguments of `mosaic-agent`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

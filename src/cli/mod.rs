@@ -1,0 +1,4 @@
+//! Command lines, as typed: no files, no environment, no decisions.
+
+pub mod agent;
+pub mod fleet;
