@@ -1,4 +1,36 @@
-//! mosaic-agent
+//! mosaic-agent: is this agent really alive, and did it really take my message?
+//!
+//! A tiny sidecar sits in a tmux pane between tmux's pty and an inner pty in which a coding-agent TUI
+//! runs. It passes bytes through untouched, models the screen, writes a heartbeat, and answers on a
+//! private Unix socket.
+//!
+//! # The house
+//!
+//! | room        | what lives there                                                    | may use             |
+//! |-------------|---------------------------------------------------------------------|---------------------|
+//! | [`pure`]    | what decides: screen, composer, delivery, verdict, heartbeat, wire   | `units`, `failure`  |
+//! | [`os`]      | what touches the system: pty, tty, pump, signals, socket, files, tmux | `units`, `failure` |
+//! | [`verbs`]   | the corridor where the two meet: one file a verb                     | all of them         |
+//! | [`cli`]     | arguments, as typed                                                 | `verbs` (its types) |
+//! | [`demo`]    | the embedded demo runtime, a TUI of its own                          | `os::tty`           |
+//!
+//! `pure` holds no descriptor, clock, thread or environment: bytes and a time in, values out. `os`
+//! holds all of them and decides nothing; every `unsafe` block is there. The two never meet but in `verbs`.
+//!
+//! # The flows
+//!
+//! ```text
+//! a byte out   os::pump  inner pty -> terminal        first, unchanged: the pane never waits for us
+//!              then       -> verbs::run -> pure::harness -> screen -> view -> state, verdict
+//! a key in     os::pump  terminal -> inner pty        unchanged; the harness is told that a person types
+//! a message    verbs::send -> os::socket -> verbs::server -> verbs::run -> pure::harness
+//!              -> pure::delivery (gate, paste, echo, Enter, judge) -> Effect::Type -> os::pump -> inner pty
+//!              -> ... -> pure::judge -> Receipt -> Effect::Answer -> verbs::server -> verbs::send
+//! a beat       pure::harness (Effect::Beat) -> pure::beat -> os::files, written beside and renamed
+//! a launch     verbs::launch -> os::tmux new-session -> verbs::run; environment and readiness by verbs::handoff
+//! ```
+//!
+//! Open [`verbs::run`] first: the one loop in which all of it happens.
 #![deny(unsafe_code)]
 
 pub mod cli;

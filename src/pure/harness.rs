@@ -564,7 +564,13 @@ impl Harness {
             self.viewed = u64::MAX;
             self.view = None;
         }
+        let version = std::mem::take(&mut self.running.version);
+        let same = running.pid == self.running.pid;
         self.running = running;
+        // A runtime that renames itself (pi does) hides the script by which its version was found.
+        if same && self.running.version.is_empty() {
+            self.running.version = version;
+        }
     }
 
     /// Looks at the screen if there is something new to see and it is worth the time now.

@@ -55,6 +55,12 @@ pub struct Options {
 /// How long the runtime may take to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// A second signal this long after the first is somebody's impatience, not part of the same stop.
+const ASKED_AGAIN: Duration = Duration::from_millis(200);
+
+/// The reason of an end that came from the outer terminal.
+const HANGUP: &str = "hangup";
+
 /// How long the runtime's last output may take to be shown after its end.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -583,7 +589,7 @@ impl AtWork {
                 }
                 Event::Refused(job) => self.handle(Input::Written(Job(job), Written::Refused)),
                 Event::Cancelled(job) => self.handle(Input::Written(Job(job), Written::Cancelled)),
-                Event::OuterGone => self.stop("hangup"),
+                Event::OuterGone => self.stop(HANGUP),
                 Event::Drained => self.drained = true,
             }
         }
@@ -629,7 +635,7 @@ impl AtWork {
             match signal {
                 libc::SIGWINCH => self.follow_size(),
                 libc::SIGCHLD => process::reap_orphans(self.sidecar.child),
-                libc::SIGHUP => self.stop("hangup"),
+                libc::SIGHUP => self.stop(HANGUP),
                 libc::SIGTERM => self.stop("terminated"),
                 _ => self.stop("interrupted"),
             }
@@ -650,14 +656,20 @@ impl AtWork {
         }
     }
 
-    /// Ends the runtime: TERM, and KILL when its grace is over. Asked a second time, the grace ends.
+    /// Ends the runtime: TERM, and KILL when its grace is over.
+    ///
+    /// Asked again by a signal, the grace ends at once. A hang-up comes twice by itself (SIGHUP and the
+    /// end of the outer terminal) and shortens nothing.
     fn stop(&mut self, reason: &'static str) {
         if self.harness.ended().is_some() {
             return;
         }
         let now = Instant::now();
-        if self.stopping.is_some() {
-            self.stopping = Some(now);
+        if let Some(kill_at) = self.stopping {
+            let asked_again = reason != HANGUP && now + GRACE >= kill_at + ASKED_AGAIN;
+            if asked_again {
+                self.stopping = Some(now);
+            }
             return;
         }
         self.reason = Some(reason);

@@ -1,0 +1,9 @@
+#!/bin/sh
+# start-agent-session.sh NAME - the old launcher's name. An existing unit that calls it keeps working;
+# everything it did is `mosaic-agent launch` now, with the same environment variables.
+set -eu
+
+# shellcheck source=launcher/find-mosaic-agent.sh
+. "$(dirname -- "$0")/find-mosaic-agent.sh"
+
+exec "$MOSAIC_AGENT" launch "$@"
