@@ -1,0 +1,241 @@
+//! Who is measured, and how each of them is started.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::procfs;
+use crate::terminal::{COLUMNS, ROWS, Terminal};
+
+/// One way for a program to be in a terminal, in the order of the table's columns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Candidate {
+    /// No wrapper.
+    Direct,
+    /// The bare hop, `c-raw.c`.
+    CRaw,
+    /// `script` of util-linux, which everybody has.
+    Script,
+    /// What this is all about.
+    Agent,
+}
+
+impl Candidate {
+    pub const ALL: [Candidate; 4] = [
+        Candidate::Direct,
+        Candidate::CRaw,
+        Candidate::Script,
+        Candidate::Agent,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Candidate::Direct => "direct",
+            Candidate::CRaw => "c-raw",
+            Candidate::Script => "script",
+            Candidate::Agent => "mosaic-agent",
+        }
+    }
+}
+
+/// Set when the run is being taken down: nothing is started from then on.
+pub static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Programs and directories of this run.
+pub struct Workshop {
+    /// All that this run writes; removed at the end.
+    root: PathBuf,
+    sessions: Cell<usize>,
+    /// This benchmark, which is the inner program too.
+    me: PathBuf,
+    pub c_raw: PathBuf,
+    script: Option<PathBuf>,
+    pub agent: Option<PathBuf>,
+    tmux: Option<PathBuf>,
+}
+
+impl Workshop {
+    /// Finds the programs and compiles c-raw.
+    pub fn open(root: PathBuf, agent: Option<PathBuf>) -> io::Result<Workshop> {
+        let me = std::env::current_exe()?;
+        private_directory(&root)?;
+        let c_raw = compile_c_raw(&me)?;
+        Ok(Workshop {
+            root,
+            sessions: Cell::new(0),
+            me,
+            c_raw,
+            script: on_path("script"),
+            agent,
+            tmux: on_path("tmux"),
+        })
+    }
+
+    /// Those that can be measured here.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        let here = |c: &Candidate| match c {
+            Candidate::Direct | Candidate::CRaw => true,
+            Candidate::Script => self.script.is_some(),
+            Candidate::Agent => self.agent.is_some(),
+        };
+        Candidate::ALL.into_iter().filter(here).collect()
+    }
+
+    pub fn has_tmux(&self) -> bool {
+        self.tmux.is_some()
+    }
+
+    /// Starts a candidate with an inner program (mode and size).
+    pub fn start(&self, candidate: Candidate, inner: &[&str]) -> io::Result<Terminal> {
+        let home = self.session()?;
+        Terminal::start(
+            candidate.name(),
+            self.command(&home, self.argv(candidate, inner)),
+        )
+    }
+
+    /// The same in the only pane of a tmux server of its own; the terminal is that of the attached client.
+    pub fn start_in_pane(&self, candidate: Candidate, inner: &[&str]) -> io::Result<Terminal> {
+        let home = self.session()?;
+        let tmux = self.tmux.clone().unwrap_or_default();
+        let socket = format!("beside-{}-{}", std::process::id(), self.sessions.get());
+        let (rows, columns) = (ROWS.to_string(), COLUMNS.to_string());
+        let options = [
+            "-u",
+            "-L",
+            &socket,
+            "-f",
+            "/dev/null",
+            "start-server",
+            ";",
+            "set",
+            "-g",
+            "status",
+            "off",
+            ";",
+            "new-session",
+            "-x",
+            &columns,
+            "-y",
+            &rows,
+        ];
+        let mut argv = vec![tmux.into_os_string()];
+        argv.extend(options.map(OsString::from));
+        argv.extend(self.argv(candidate, inner));
+        let mut command = self.command(&home, argv);
+        command
+            .env("TERM", "xterm-256color")
+            .env("TMUX_TMPDIR", &home);
+        Terminal::start(&format!("{} in tmux", candidate.name()), command)
+    }
+
+    /// The wrapper's processes: all but the inner program.
+    pub fn wrapper(&self, terminal: &Terminal) -> Vec<i32> {
+        procfs::tree(terminal.pid(), Some(&self.me))
+    }
+
+    /// Removes what the run wrote.
+    pub fn close(&self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+
+    fn argv(&self, candidate: Candidate, inner: &[&str]) -> Vec<OsString> {
+        let mut program = vec![self.me.clone().into_os_string(), "--inner".into()];
+        program.extend(inner.iter().map(OsString::from));
+        let wrapper: Vec<OsString> = match candidate {
+            Candidate::Direct => vec![],
+            Candidate::CRaw => vec![self.c_raw.clone().into()],
+            Candidate::Script => return self.script_argv(&program),
+            Candidate::Agent => {
+                let agent = self.agent.clone().unwrap_or_default();
+                vec![agent.into(), "run".into(), "bench".into(), "--".into()]
+            }
+        };
+        wrapper.into_iter().chain(program).collect()
+    }
+
+    /// script takes a shell's line; the shell gives way to the program.
+    fn script_argv(&self, program: &[OsString]) -> Vec<OsString> {
+        let mut line = String::from("exec");
+        for word in program {
+            line.push_str(&format!(
+                " '{}'",
+                word.to_string_lossy().replace('\'', r"'\''")
+            ));
+        }
+        let script = self.script.clone().unwrap_or_default();
+        vec![
+            script.into(),
+            "-qfc".into(),
+            line.into(),
+            "/dev/null".into(),
+        ]
+    }
+
+    /// The whole environment is private to this start: nothing a user or an earlier run left counts.
+    fn command(&self, home: &Path, argv: Vec<OsString>) -> Command {
+        let mut words = argv.into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command
+            .args(words)
+            .current_dir(home)
+            .env_clear()
+            .env("HOME", home)
+            .env("XDG_RUNTIME_DIR", home.join("runtime"))
+            .env("MOSAIC_HEARTBEAT_RUN_DIR", home.join("run"));
+        command
+    }
+
+    fn session(&self) -> io::Result<PathBuf> {
+        if ENDING.load(Ordering::SeqCst) {
+            return Err(io::Error::other("not started, the run is being ended"));
+        }
+        let number = self.sessions.get() + 1;
+        self.sessions.set(number);
+        let home = self.root.join(number.to_string());
+        private_directory(&home)?;
+        private_directory(&home.join("runtime"))?;
+        private_directory(&home.join("run"))?;
+        Ok(home)
+    }
+}
+
+fn private_directory(path: &Path) -> io::Result<()> {
+    let made = DirBuilder::new().mode(0o700).create(path);
+    made.map_err(|e| io::Error::new(e.kind(), format!("cannot make {}: {e}", path.display())))
+}
+
+/// Like a shell's `command -v`.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|d| d.join(name))
+        .find(|file| file.is_file())
+}
+
+/// `cc -O2` into `target/beside/`.
+fn compile_c_raw(me: &Path) -> io::Result<PathBuf> {
+    let target = me.ancestors().nth(3).unwrap_or(Path::new("/tmp"));
+    let directory = target.join("beside");
+    fs::create_dir_all(&directory)?;
+    let program = directory.join("c-raw");
+    let mut cc = Command::new("cc")
+        .args(["-O2", "-Wall", "-s", "-x", "c", "-o"])
+        .arg(&program)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|e| io::Error::other(format!("c-raw needs a C compiler named cc: {e}")))?;
+    if let Some(mut stdin) = cc.stdin.take() {
+        stdin.write_all(include_bytes!("c-raw.c"))?;
+    }
+    match cc.wait()?.success() {
+        true => Ok(program),
+        false => Err(io::Error::other("cc could not compile c-raw.c")),
+    }
+}

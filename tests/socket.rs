@@ -1,0 +1,246 @@
+//! The ack socket: who may speak, what is answered, and that nobody can spoil it for the others.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use support::{Client, Demo, FLEET, LATER, SOON, Sandbox, ms, until};
+
+/// The schema `docs/schemas/NAME.json`.
+fn schema(name: &str) -> jsonschema::Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.json"));
+    let text = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let value = serde_json::from_slice(&text).expect("a schema is JSON");
+    jsonschema::validator_for(&value).expect("a schema is a schema")
+}
+
+/// A document is as published, whole and with no member that the schema does not name.
+#[track_caller]
+fn fits(name: &str, document: &Value) {
+    let errors: Vec<String> = schema(name)
+        .iter_errors(document)
+        .map(|e| format!("{}: {e}", e.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{name}: {errors:#?}\n{document:#}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.json"));
+    let text = std::fs::read(path).expect("the schema's file");
+    let published: Value = serde_json::from_slice(&text).expect("a schema is JSON");
+    for key in document.as_object().expect("an object").keys() {
+        assert!(
+            published["properties"].get(key).is_some(),
+            "{name}: {key} is not published"
+        );
+    }
+}
+
+fn status() -> Value {
+    json!({"op": "status"})
+}
+
+#[test]
+fn every_document_is_as_its_schema_says() {
+    let demo = Demo::ready(&[]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    let mut client = Client::connect(&socket);
+    fits("hello", &client.line(SOON).expect("a greeting"));
+    let request = json!({"op": "send", "text": "hello", "from": "box:me", "id": "m-1"});
+    fits("request", &request);
+    let receipt = client.ask(&request);
+    fits("receipt", &receipt);
+    assert_eq!(receipt["verdict"], "accepted");
+    fits("status", &client.ask(&status()));
+    fits("status", &client.ask(&json!({"op": "probe"})));
+    fits("screen", &client.ask(&json!({"op": "screen"})));
+    fits(
+        "receipt",
+        &client.ask(&json!({"op": "verify", "id": "m-1"})),
+    );
+    fits(
+        "receipt",
+        &client.ask(&json!({"op": "verify", "id": "never"})),
+    );
+    fits("error", &client.ask(&json!({"op": "verify"})));
+    fits("error", &client.ask(&json!({"op": "dance"})));
+    let ps = demo.sandbox.command(FLEET).args(["ps", "--json"]).output();
+    let ps = serde_json::from_slice(&ps.expect("ps runs").stdout).expect("ps prints JSON");
+    fits("ps", &ps);
+    assert_eq!(ps["agents"][0]["agent"], Demo::NAME);
+}
+
+#[test]
+fn only_the_owner_can_open_it_and_another_uid_is_refused_even_if_the_file_lets_it() {
+    let demo = Demo::ready(&[]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    let mode = |path: &Path| {
+        let found = std::fs::metadata(path).expect("it is there");
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!(mode(&socket), 0o600);
+    assert_eq!(mode(socket.parent().expect("a directory")), 0o700);
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED the other uid: only root can become one");
+        return;
+    }
+    // Everything on the way is opened to the world on purpose.
+    for path in socket.ancestors().take_while(|p| p.starts_with("/tmp/m-")) {
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(path, open).expect("it is ours");
+    }
+    // perl-base is part of every Debian; it counts the bytes that it is greeted with.
+    let script = "use IO::Socket::UNIX; alarm 20; \
+                  my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die \"connect: $!\"; \
+                  print length(join('', <$s>));";
+    let stranger = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args(["/usr/bin/perl", "-e", script])
+        .arg(&socket)
+        .output()
+        .expect("setpriv runs");
+    let said = String::from_utf8_lossy(&stranger.stdout).into_owned();
+    assert_eq!(said.trim(), "0", "closed without a word: {stranger:?}");
+    assert_eq!(Client::greeted(&socket).ask(&status())["state"], "ready");
+}
+
+#[test]
+fn garbage_is_answered_with_a_word_and_the_connection_goes_on() {
+    let demo = Demo::ready(&[]);
+    let mut client = Client::greeted(&demo.sandbox.socket(Demo::NAME));
+    for garbage in [
+        "null",
+        "[\"status\"]",
+        "{",
+        "{}",
+        "{\"op\":7}",
+        "{\"op\":\"status\",\"op\":\"status\"}",
+        "{\"op\":\"status\"}}",
+        "\u{feff}{\"op\":\"status\"}",
+        "{\"op\":\"send\",\"timeout_ms\":-1}",
+        "{\"op\":\"send\",\"timeout_ms\":1e999}",
+    ] {
+        client.send(format!("{garbage}\n").as_bytes());
+        let answer = client.line(SOON).expect("an answer");
+        assert_eq!(answer["error"], "bad_json", "{garbage}: {answer}");
+    }
+    client.send(b"{\"op\":\"\xff\"}\n\n   \n");
+    assert_eq!(client.line(SOON).expect("an answer")["error"], "bad_json");
+    assert_eq!(client.ask(&json!({"op": "dance"}))["error"], "unknown_op");
+    assert_eq!(client.ask(&status())["state"], "ready");
+}
+
+#[test]
+fn requests_sent_at_once_are_answered_one_by_one_and_in_order() {
+    let demo = Demo::ready(&[]);
+    let mut client = Client::greeted(&demo.sandbox.socket(Demo::NAME));
+    let many: String = (0..100)
+        .map(|n| format!("{{\"op\":\"verify\",\"id\":\"n{n}\"}}\n"))
+        .collect();
+    client.send(many.as_bytes());
+    for n in 0..100 {
+        let answer = client.line(SOON).expect("an answer");
+        assert_eq!(answer["id"], format!("n{n}"));
+    }
+}
+
+#[test]
+fn a_line_without_an_end_is_cut_off_and_nobody_else_notices() {
+    let demo = Demo::ready(&[]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    let mut endless = Client::greeted(&socket);
+    let sent = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        for _ in 0..64 {
+            endless.send(&[b'x'; 64 * 1024]);
+        }
+    }));
+    // Cut off while we were still writing, or told afterwards.
+    if sent.is_ok() {
+        assert_eq!(
+            endless
+                .line(SOON)
+                .map_or(json!("line_too_long"), |l| l["error"].clone()),
+            "line_too_long"
+        );
+    }
+    assert_eq!(Client::greeted(&socket).ask(&status())["state"], "ready");
+}
+
+#[test]
+fn clients_that_never_read_or_never_speak_cost_nobody_else_anything() {
+    let demo = Demo::ready(&[]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    let silent: Vec<UnixStream> = (0..400)
+        .map(|_| UnixStream::connect(&socket).expect("it listens"))
+        .collect();
+    let mut deaf = Client::greeted(&socket);
+    let questions = "{\"op\":\"screen\"}\n".repeat(2_000);
+    deaf.send(questions.as_bytes());
+    let mut client = Client::greeted(&socket);
+    let since = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(client.ask(&status())["state"], "ready");
+    }
+    assert!(
+        since.elapsed() < SOON,
+        "20 answers took {:?}",
+        since.elapsed()
+    );
+    let receipt = demo.send("still here", &[]);
+    receipt.must_be("accepted");
+    drop(silent);
+}
+
+#[test]
+fn a_sender_that_goes_away_before_its_turn_takes_its_message_with_it() {
+    let demo = Demo::ready(&["--turn-ms", "1500"]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    demo.send("first", &[]).must_be("accepted");
+    let mut leaving = Client::greeted(&socket);
+    leaving.send(b"{\"op\":\"send\",\"text\":\"second\",\"id\":\"gone-1\"}\n");
+    let mut other = Client::greeted(&socket);
+    let verify = json!({"op": "verify", "id": "gone-1"});
+    until(SOON, "the message is held", || {
+        other.ask(&verify)["verdict"] == "held"
+    });
+    drop(leaving);
+    until(SOON, "the message is withdrawn", || {
+        other.ask(&verify)["verdict"] == "busy"
+    });
+    demo.send("third", &[]).must_be("accepted");
+    assert_eq!(demo.log.taken(), ["first", "third"]);
+}
+
+#[test]
+fn an_agent_cannot_type_into_itself() {
+    let sandbox = Sandbox::new();
+    let script = format!(
+        "stty raw -echo; {} send --json self -m hi > {}; echo $? > {}; cat",
+        support::AGENT,
+        sandbox.path("said").display(),
+        sandbox.path("code").display(),
+    );
+    let pane = support::Pane::run(&sandbox, "self", &["sh", "-c", &script]);
+    let code = sandbox.path("code");
+    until(LATER, "the inner send is answered", || {
+        std::fs::read_to_string(&code).is_ok_and(|c| c.trim() == "77")
+    });
+    drop(pane);
+}
+
+#[test]
+fn a_stopped_sidecar_is_not_waited_for() {
+    let demo = Demo::ready(&[]);
+    let sidecar: i32 = demo.sandbox.heartbeat(Demo::NAME)["sidecar"]
+        .parse()
+        .expect("a pid");
+    support::kill(sidecar, 19);
+    let since = Instant::now();
+    let output = demo.sandbox.agent(&["status", Demo::NAME]);
+    assert_eq!(output.code, 75, "{output:?}");
+    assert!(since.elapsed() < ms(10_000));
+    support::kill(sidecar, 18);
+    demo.sandbox.wait_state(Demo::NAME, "ready");
+}
