@@ -65,7 +65,10 @@ impl Pty {
         let borrowed = unsafe { BorrowedFd::borrow_raw(raw) };
         let fd = borrowed.try_clone_to_owned()?;
         super::pump::set_nonblocking(&fd)?;
-        if let Some(modes) = modes {
+        // Setting modes wakes whoever waits on the terminal and takes its time; most panes have the defaults.
+        if let Some(modes) = modes
+            && termios::tcgetattr(&fd)? != *modes
+        {
             termios::tcsetattr(&fd, SetArg::TCSANOW, modes)?;
         }
         Ok(Pty {

@@ -139,7 +139,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// While output flows and no message is on its way, the screen is looked at this often: a state needs
 /// no more, and a flood must not pay for more.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A synchronized update that does not end is taken as ended after this time, as terminals do.
 const UPDATE_LASTS: Duration = Duration::from_millis(150);
@@ -153,8 +153,9 @@ const READ_CHECK: Duration = Duration::from_millis(1_000);
 /// A state other than busy must last this long: between two frames a composer can be missing.
 const STATE_LASTS: Duration = Duration::from_millis(250);
 
-/// How often the processes are looked at while no profile fits.
-const IDENTIFY_EVERY: Duration = Duration::from_millis(200);
+/// While no profile fits, the processes are looked at after this time, then after twice as long, and so
+/// on up to the interval of the beats; a runtime that asks for bracketed paste is looked at once more.
+const IDENTIFY_FIRST: Duration = Duration::from_millis(100);
 
 /// The answer to the question `OSC 7501 ; ?`, on which claude starts to report its state in the stream.
 const OSC_7501_YES: &[u8] = b"\x1b]7501;?\x1b\\";
@@ -185,6 +186,8 @@ pub struct Harness {
     last_key: Option<Instant>,
     outer_seen: u64,
     next_identify: Option<Instant>,
+    identify_pause: Duration,
+    bracketed: bool,
     interval: Duration,
     next_beat: Instant,
     jobs: u64,
@@ -238,6 +241,8 @@ impl Harness {
             last_key: None,
             outer_seen: 0,
             next_identify: Some(now.mono),
+            identify_pause: IDENTIFY_FIRST,
+            bracketed: false,
             interval,
             next_beat: now.mono,
             jobs: 0,
@@ -451,6 +456,13 @@ impl Harness {
         if !rest.is_empty() {
             self.screen.feed(rest);
         }
+        let bracketed = self.screen.bracketed_paste();
+        if bracketed && !self.bracketed {
+            // Something that edits lines has just come up: a runtime, most of the time.
+            self.identify_pause = IDENTIFY_FIRST;
+            self.next_identify = Some(now.mono);
+        }
+        self.bracketed = bracketed;
         if self.screen.take_7501_query() {
             let job = self.new_job();
             self.effects.push_back(Effect::Type {
@@ -552,7 +564,8 @@ impl Harness {
 
     fn take_running(&mut self, running: Running, now: Now) {
         if running.name.is_empty() {
-            self.next_identify = Some(now.mono + IDENTIFY_EVERY);
+            self.next_identify = Some(now.mono + self.identify_pause);
+            self.identify_pause = (self.identify_pause * 2).min(self.interval);
             // A runtime that was known and is gone from the pane leaves its pid behind, nothing else.
             if self.profile.is_none() {
                 self.running.pid = running.pid;

@@ -31,8 +31,8 @@ pub struct Settings {
     pub profile_dir: PathBuf,
     /// Time between beats.
     pub interval: Duration,
-    /// Whose fleet.
-    pub tenant_id: String,
+    /// Whose fleet, if that was said; else the user's name.
+    pub tenant_id: Option<String>,
 }
 
 impl Settings {
@@ -43,13 +43,12 @@ impl Settings {
     /// One line that names the variable and what is wrong with it.
     pub fn read(
         env: impl Fn(&str) -> Option<String>,
-        home_of_user: Option<PathBuf>,
-        user: &str,
+        home_of_user: impl FnOnce() -> Option<PathBuf>,
     ) -> Result<Settings, String> {
         let get = |name: &str| env(name).filter(|v| !v.is_empty());
         let home = get("HOME")
             .map(PathBuf::from)
-            .or(home_of_user)
+            .or_else(home_of_user)
             .ok_or("HOME is not set and the user has no home directory")?;
         let config = get("MOSAIC_HOME").map_or_else(|| home.join(".config/mosaic"), PathBuf::from);
         let runtime = get("MOSAIC_AGENT_RUNTIME").unwrap_or_else(|| "pi".into());
@@ -84,7 +83,7 @@ impl Settings {
                 .map_or_else(|| home.join(".config"), PathBuf::from)
                 .join("mosaic/agent/profiles"),
             interval: Duration::from_secs(interval),
-            tenant_id: get("MOSAIC_TENANT_ID").unwrap_or_else(|| user.to_owned()),
+            tenant_id: get("MOSAIC_TENANT_ID"),
             home,
             runtime,
             model,
@@ -140,7 +139,7 @@ mod tests {
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
         let env = move |name: &str| vars.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone());
-        Settings::read(env, Some("/home/u".into()), "u")
+        Settings::read(env, || Some("/home/u".into()))
     }
 
     #[test]
@@ -151,7 +150,7 @@ mod tests {
         assert_eq!(s.workdir, PathBuf::from("/home/u"));
         assert_eq!(s.run_dir, PathBuf::from("/home/u/.config/mosaic/fleet/run"));
         assert_eq!(s.interval, Duration::from_secs(15));
-        assert_eq!((s.tmux_socket.as_str(), s.tenant_id.as_str()), ("", "u"));
+        assert_eq!((s.tmux_socket.as_str(), s.tenant_id), ("", None));
     }
 
     #[test]

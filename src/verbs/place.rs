@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::failure::{Failure, exit};
 use crate::os::{files, process};
@@ -15,6 +16,7 @@ pub struct Place {
     pub settings: Settings,
     /// This host's name.
     pub host: String,
+    tenant: OnceLock<String>,
 }
 
 impl Place {
@@ -24,18 +26,30 @@ impl Place {
     /// [`exit::CONFIG`] with the variable that is wrong.
     pub fn here() -> Result<Place, Failure> {
         let env = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
-        let settings = Settings::read(env, process::home_of_user(), &process::user_name())
+        let settings = Settings::read(env, process::home_of_user)
             .map_err(|e| Failure::new(exit::CONFIG, "reading the environment", e))?;
         Ok(Place {
             settings,
             host: process::host_name(),
+            tenant: OnceLock::new(),
+        })
+    }
+
+    /// Whose fleet this is. The user's name is looked up when it is first needed: with a directory
+    /// service behind it that can take longer than starting the runtime.
+    pub fn tenant(&self) -> &str {
+        self.tenant.get_or_init(|| {
+            self.settings
+                .tenant_id
+                .clone()
+                .unwrap_or_else(process::user_name)
         })
     }
 
     /// Who speaks for this agent in a document.
     pub fn origin(&self, agent: &AgentName) -> Origin {
         Origin {
-            tenant_id: self.settings.tenant_id.clone(),
+            tenant_id: self.tenant().to_owned(),
             host: self.host.clone(),
             agent: agent.to_string(),
         }

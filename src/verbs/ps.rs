@@ -64,12 +64,12 @@ pub fn ps(json: bool) -> Result<u8, Failure> {
     let now = SystemTime::now();
     let rows: Vec<Row> = sources
         .iter()
-        .map(|s| roster::row(s, now, &boot, &place.host, &place.settings.tenant_id))
+        .map(|s| roster::row(s, now, &boot, &place.host, place.tenant()))
         .collect();
     if json {
         let document = Document {
             schema: "mosaic.ps/1",
-            tenant_id: place.settings.tenant_id.clone(),
+            tenant_id: place.tenant().to_owned(),
             host: place.host.clone(),
             agents: rows,
         };

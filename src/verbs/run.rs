@@ -74,6 +74,7 @@ const UP_AFTER: Duration = Duration::from_secs(3);
 pub fn run(options: Options) -> Result<u8, Failure> {
     show_runtime_in_pane(&options);
     install_panic_hook();
+    process::keep_memory_small();
     let mut launcher = None;
     if let Some(path) = &options.handoff {
         let (stream, vars) = handoff::fetch(path).doing(|| {
@@ -360,6 +361,8 @@ impl Sidecar {
             crate::pure::receipt::unix_ms(now.wall)
         );
         let harness = Harness::new(profiles, self.size, self.place.settings.interval, tag, now);
+        let mut alarm = watch::Alarm::new().doing(|| "making a timer".into())?;
+        let alarm_fd = readable(alarm.readable())?;
         let (pump_fd, pid_fd, signal_fd) = (
             readable(pump.readable())?,
             readable(pidfd.as_fd())?,
@@ -383,7 +386,9 @@ impl Sidecar {
         let mut ended_seen = false;
         at_work.handle(Input::Tick);
         while !at_work.drained {
-            let deadline = at_work.deadline();
+            alarm
+                .set(at_work.deadline())
+                .doing(|| "setting the timer".into())?;
             tokio::select! {
                 biased;
                 ready = pump_fd.readable() => {
@@ -401,7 +406,11 @@ impl Sidecar {
                     at_work.take_signals();
                 }
                 Some(heard) = asked.recv() => at_work.take_heard(heard),
-                () = tokio::time::sleep_until(deadline.into()) => at_work.tick(),
+                ready = alarm_fd.readable() => {
+                    if let Ok(mut ready) = ready { ready.clear_ready(); }
+                    alarm.rang();
+                    at_work.tick();
+                }
             }
         }
         Ok(at_work.finish().await)
@@ -553,7 +562,7 @@ impl AtWork {
             sidecar: std::process::id(),
             started: sidecar.started,
             sock: sidecar.socket_path.display().to_string(),
-            tenant_id: settings.tenant_id.clone(),
+            tenant_id: sidecar.place.tenant().to_owned(),
             host: sidecar.place.host.clone(),
             runtime: match running.name.as_str() {
                 "" => settings.runtime.clone(),
