@@ -57,6 +57,15 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Run the engine over a recording.
+    Replay {
+        /// The recording.
+        file: PathBuf,
+        /// The runtime in it, if the recording does not say.
+        runtime: Option<String>,
+        /// As JSON lines.
+        json: bool,
+    },
     /// Show the screen.
     Tail {
         /// The agent.
@@ -93,6 +102,7 @@ Verbs
   verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
   status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
   tail NAME [-n N]             the screen as text
+  replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
 Every verb takes --json; send, verify and launch take --quiet.
 
 Verdicts and exit codes of send and verify
@@ -137,6 +147,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "launch" => read_launch(&mut parser),
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
+        "replay" => read_replay(&mut parser),
         "status" | "probe" | "tail" => read_show(&mut parser, &verb),
         other => Err(format!("there is no verb {other:?}").into()),
     }
@@ -299,6 +310,24 @@ fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Er
     })
 }
 
+fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut file, mut runtime, mut json) = (None, None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("runtime") => runtime = Some(parser.value()?.string()?),
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(help("replay")),
+            Value(value) if file.is_none() => file = Some(PathBuf::from(value)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Replay {
+        file: file.ok_or("which recording? A file is missing")?,
+        runtime,
+        json,
+    })
+}
+
 /// An id is printed, logged and compared: short, and nothing but visible ASCII.
 fn message_id(id: String) -> Result<String, lexopt::Error> {
     if id.is_empty() || id.len() > 128 || !id.bytes().all(|b| b.is_ascii_graphic()) {
@@ -384,7 +413,9 @@ mod tests {
 
     #[test]
     fn every_verb_has_a_help_of_its_own() {
-        for v in ["run", "launch", "send", "verify", "status", "probe", "tail"] {
+        for v in [
+            "run", "launch", "send", "verify", "status", "probe", "tail", "replay",
+        ] {
             let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")
             };

@@ -1,7 +1,7 @@
 //! What the kernel tells of processes, read from /proc.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -223,12 +223,21 @@ pub fn keep_memory_small() {
     }
 }
 
-/// Puts variables into our own environment, over those of the same name.
+/// Makes `vars` our own environment, but for the variables that `keep` names: they stay as they are.
 ///
 /// Call it while this process has one thread only.
-pub fn overlay_environment(vars: Vec<(OsString, OsString)>) {
-    for (key, value) in vars {
+pub fn replace_environment(vars: Vec<(OsString, OsString)>, keep: impl Fn(&OsStr) -> bool) {
+    let given = |key: &OsStr| vars.iter().any(|(k, _)| k == key);
+    let strange: Vec<OsString> = std::env::vars_os()
+        .map(|(key, _)| key)
+        .filter(|key| !keep(key) && !given(key))
+        .collect();
+    for key in strange {
         // SAFETY: the caller has not started any thread yet, so nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(key) };
+    }
+    for (key, value) in vars {
+        // SAFETY: as above.
         unsafe { std::env::set_var(key, value) };
     }
 }

@@ -568,3 +568,79 @@ pub fn set_nonblocking(fd: impl AsFd) -> std::io::Result<()> {
     fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A pump between two socket pairs: the terminal's end, the runtime's end.
+    fn pump() -> (Pump, UnixStream, UnixStream) {
+        let pair = || {
+            let (ours, theirs) = UnixStream::pair().expect("a socket pair");
+            theirs.set_nonblocking(true).expect("a socket");
+            ours.set_read_timeout(Some(Duration::from_secs(10)))
+                .expect("a socket");
+            (ours, OwnedFd::from(theirs))
+        };
+        let (terminal, outer) = pair();
+        let (runtime, master) = pair();
+        let pump = Pump::start(Some(outer), master).expect("a pump");
+        (pump, terminal, runtime)
+    }
+
+    /// Takes events until one of them satisfies `wanted`.
+    fn wait(pump: &Pump, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut seen = Vec::new();
+        let mut batch = Batch::default();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !seen.iter().any(&wanted) {
+            assert!(Instant::now() < deadline, "only {seen:?}");
+            let mut fds = [PollFd::new(pump.readable(), PollFlags::POLLIN)];
+            let _ = poll(&mut fds, PollTimeout::from(100u8));
+            pump.take(&mut batch);
+            seen.append(&mut batch.events);
+        }
+        seen
+    }
+
+    #[test]
+    fn a_write_is_refused_if_the_terminal_has_sent_what_its_author_has_not_seen() {
+        let (pump, mut terminal, mut runtime) = pump();
+        terminal.write_all(b"x").expect("a terminal");
+        let mut byte = [0];
+        runtime.read_exact(&mut byte).expect("the key arrives");
+        pump.inject(1, b"\r".to_vec(), 0, Some(0));
+        let seen = wait(&pump, |e| matches!(e, Event::Refused(1)));
+        assert!(seen.contains(&Event::Outer(1)), "{seen:?}");
+        pump.inject(2, b"\r".to_vec(), 0, Some(1));
+        wait(&pump, |e| matches!(e, Event::Written(2, _)));
+        runtime.read_exact(&mut byte).expect("the write arrives");
+        assert_eq!(byte, [b'\r']);
+        pump.drain(Instant::now());
+    }
+
+    #[test]
+    fn a_cancelled_write_still_ends_its_paste_and_holds_nobodys_keys_back() {
+        let (pump, mut terminal, mut runtime) = pump();
+        let body = [b"[".as_slice(), &[b'a'; 4 * 1024 * 1024], b"]"].concat();
+        pump.inject(7, body, 1, None);
+        let mut first = [0];
+        runtime.read_exact(&mut first).expect("it begins");
+        terminal.write_all(b"k").expect("a terminal");
+        wait(&pump, |e| matches!(e, Event::Outer(1)));
+        pump.cancel(7);
+        let mut rest = Vec::new();
+        while rest.last() != Some(&b'k') {
+            let mut chunk = [0; 64 * 1024];
+            let n = runtime.read(&mut chunk).expect("it goes on");
+            rest.extend_from_slice(&chunk[..n]);
+        }
+        assert_eq!(&rest[rest.len() - 2..], b"]k");
+        assert!(rest.len() < 4 * 1024 * 1024, "the rest was dropped");
+        wait(&pump, |e| matches!(e, Event::Cancelled(7)));
+        pump.drain(Instant::now());
+    }
+}

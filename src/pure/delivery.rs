@@ -106,6 +106,16 @@ pub struct Sight<'a> {
     pub settled: bool,
 }
 
+impl Sight<'_> {
+    /// When a person who has just pressed a key counts as resting, unless that is so already. Until
+    /// then the composer may not show what was typed, and looks like ours alone.
+    fn hand_rests_at(&self, now: Instant) -> Option<Instant> {
+        self.last_key
+            .map(|at| at + HAND_RESTS)
+            .filter(|at| *at > now)
+    }
+}
+
 /// What a delivery asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -135,7 +145,8 @@ pub enum Written {
 #[derive(Debug)]
 enum Phase {
     Gate {
-        refusing: Option<(Instant, Verdict)>,
+        /// What keeps the gate shut, how long that may last, and since when it is so.
+        refusing: Option<(Verdict, Patience, Instant)>,
     },
     Pasting {
         since: Instant,
@@ -335,10 +346,10 @@ impl Delivery {
         };
         let since = match &mut self.phase {
             Phase::Gate {
-                refusing: Some((since, before)),
-            } if *before == verdict => *since,
+                refusing: Some((before, patient, since)),
+            } if (*before, *patient) == (verdict, patience) => *since,
             Phase::Gate { refusing } => {
-                *refusing = Some((now, verdict));
+                *refusing = Some((verdict, patience, now));
                 now
             }
             _ => now,
@@ -417,10 +428,7 @@ impl Delivery {
             let why = "the cursor is not in the composer".to_owned();
             return Some((Verdict::Blocked, why, Patience::Moment));
         }
-        if sight
-            .last_key
-            .is_some_and(|at| now.saturating_duration_since(at) < HAND_RESTS)
-        {
+        if sight.hand_rests_at(now).is_some() {
             let why = "somebody is typing".to_owned();
             return Some((Verdict::Occupied, why, Patience::Deadline));
         }
@@ -453,11 +461,17 @@ impl Delivery {
             .as_ref()
             .map(|c| self.wanted.in_composer(c, &profile.composer.placeholder));
         let cursor = view.composer.as_ref().is_some_and(|c| c.has_cursor);
+        let rests = sight.hand_rests_at(now);
         if sight.settled && holds == Some(Holds::Ours) && cursor && view.dialog.is_none() {
+            if let Some(at) = rests {
+                return Step::Wait(at);
+            }
             if self.timing.echo_ms.is_none() {
                 self.timing.echo_ms = self.since_asked(now);
             }
-            let judge = Judge::before_enter(self.wanted.clone(), sight.screen, view, now);
+            let placeholders = &profile.composer.placeholder;
+            let wanted = self.wanted.clone();
+            let judge = Judge::before_enter(wanted, sight.screen, view, placeholders, now);
             self.phase = Phase::Entering {
                 judge: Box::new(judge),
             };
@@ -526,6 +540,9 @@ impl Delivery {
             .min()
             .unwrap_or(limit);
         if alone && self.enters < 2 && now >= again {
+            if let Some(at) = sight.hand_rests_at(now) {
+                return Step::Wait(at);
+            }
             let Some(pulse) = sight
                 .pulse
                 .filter(|p| now.saturating_duration_since(p.at) <= PULSE_IS_FRESH)
@@ -617,6 +634,9 @@ impl Delivery {
         }
         if !still_ours || *pressed >= enough || view.dialog.is_some() {
             return self.done(Verdict::Draft, kept, now);
+        }
+        if let Some(at) = sight.hand_rests_at(now) {
+            return Step::Wait(at);
         }
         *pressed += 1;
         *shown = text;

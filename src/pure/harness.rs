@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::delivery::{Delivery, Life, Order, Pulse, Sight, Step, WhenBusy, WhenDraft, Written};
 use super::keyboard::Keyboard;
 use super::message;
+use super::observed::{Enter, Observed};
 use super::profile::{ProcessFacts, Profile, Profiles};
 use super::receipt::{Receipt, Verdict};
 use super::screen::Screen;
@@ -87,6 +88,8 @@ pub enum Input<'a> {
     Resized(TermSize),
     /// The kernel's word, asked for by [`Effect::Pulse`].
     Pulse(Pulse),
+    /// This profile applies, whatever runs (a recording has no processes).
+    Assume(&'a str),
     /// The processes of the pane, outermost first, asked for by [`Effect::Identify`].
     Processes(&'a [ProcessFacts]),
     /// Somebody asks for a message to be delivered, with the name this agent goes by in preambles.
@@ -123,6 +126,8 @@ pub enum Effect {
     Beat,
     /// Answer this connection.
     Answer(Asker, Box<Receipt>),
+    /// A message that somebody else typed has met its fate.
+    Observed(Box<Receipt>),
 }
 
 /// Most messages waiting at once.
@@ -196,6 +201,8 @@ pub struct Harness {
     /// When the message on its way wants to be looked at again.
     next_step: Option<Instant>,
     orders: VecDeque<Waiting>,
+    /// The last message that somebody else submitted, while its fate is open.
+    observed: Option<Box<Observed>>,
     receipts: VecDeque<Receipt>,
     ids: u64,
     boot_tag: String,
@@ -249,6 +256,7 @@ impl Harness {
             job: None,
             next_step: None,
             orders: VecDeque::new(),
+            observed: None,
             receipts: VecDeque::new(),
             ids: 0,
             boot_tag: tag,
@@ -373,6 +381,12 @@ impl Harness {
             }
         }
         earlier(self.next_step);
+        earlier(
+            self.observed
+                .as_ref()
+                .zip(self.profile.as_ref())
+                .map(|(observed, profile)| observed.next_look(profile)),
+        );
         next
     }
 
@@ -387,8 +401,12 @@ impl Harness {
             Input::Output(bytes) => self.output(bytes, now),
             Input::Outer(bytes) => {
                 self.outer_seen += bytes.len() as u64;
-                if self.keyboard.feed(bytes).by_hand {
+                let typed = self.keyboard.feed(bytes);
+                if typed.by_hand {
                     self.last_key = Some(now.mono);
+                }
+                for line in &typed.submitted {
+                    self.observe(line, now);
                 }
                 self.read_check.get_or_insert(now.mono + READ_CHECK);
             }
@@ -403,6 +421,16 @@ impl Harness {
             }
             Input::Resized(size) => self.screen.resize(size),
             Input::Pulse(pulse) => self.take_pulse(pulse, now),
+            Input::Assume(name) => {
+                let name = name.to_owned();
+                self.take_running(
+                    Running {
+                        name,
+                        ..Running::default()
+                    },
+                    now,
+                );
+            }
             Input::Processes(processes) => {
                 let running = match self.profiles.identify(processes) {
                     Some((profile, process)) => Running {
@@ -419,10 +447,14 @@ impl Harness {
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
             Input::AskerGone(asker) => self.forget(asker, now),
-            Input::Closing => self.end_all("the sidecar is ending", now),
+            Input::Closing => {
+                self.settle_observed(now);
+                self.end_all("the sidecar is ending", now);
+            }
             Input::Exited(ended) => {
                 self.ended = Some(ended);
                 self.pulse = None;
+                self.settle_observed(now);
                 self.end_all(&format!("the runtime ended ({})", ended.words()), now);
                 self.set_state(
                     State::Exited,
@@ -479,9 +511,59 @@ impl Harness {
     }
 
     fn is_watching(&self) -> bool {
-        self.orders
-            .front()
-            .is_some_and(|w| w.delivery.is_watching())
+        self.observed.is_some()
+            || self
+                .orders
+                .front()
+                .is_some_and(|w| w.delivery.is_watching())
+    }
+
+    /// Somebody else pressed Enter.
+    fn observe(&mut self, line: &str, now: Now) {
+        // The screen as it is before the runtime has read this Enter.
+        self.look_now(now);
+        self.settle_observed(now);
+        let (Some(view), Some(profile)) = (&self.view, &self.profile) else {
+            return;
+        };
+        self.ids += 1;
+        let id = format!("{}-{}", self.boot_tag, self.ids);
+        match Observed::enter(id, line, &self.screen, view, profile, (now.mono, now.wall)) {
+            Enter::Bare => {}
+            Enter::Settled(receipt) => self.note(receipt),
+            Enter::Watched(observed) => self.observed = Some(observed),
+        }
+    }
+
+    /// The fate of the last observed message is what it is now.
+    fn settle_observed(&mut self, now: Now) {
+        if let (Some(observed), Some(view), Some(profile)) =
+            (self.observed.take(), &self.view, &self.profile)
+        {
+            let receipt = observed.give_up(view, profile, now.mono);
+            self.note(receipt);
+        }
+    }
+
+    fn note(&mut self, receipt: Box<Receipt>) {
+        self.effects.push_back(Effect::Observed(receipt.clone()));
+        self.remember(*receipt);
+    }
+
+    fn watch_observed(&mut self, now: Now) {
+        let settled = !self.screen.in_update() && self.viewed == self.screen.revision();
+        let (Some(observed), Some(view), Some(profile)) =
+            (&mut self.observed, &self.view, &self.profile)
+        else {
+            return;
+        };
+        if !settled {
+            return;
+        }
+        if let Some(receipt) = observed.look(&self.screen, view, profile, now.mono) {
+            self.observed = None;
+            self.note(receipt);
+        }
     }
 
     fn new_job(&mut self) -> Job {
@@ -594,15 +676,12 @@ impl Harness {
         let due = self.viewed != self.screen.revision()
             && !self.screen.in_update()
             && (!self.orders.is_empty()
+                || self.observed.is_some()
                 || self.last_look.is_none_or(|at| now.mono >= at + LOOK_EVERY));
         if due {
-            self.viewed = self.screen.revision();
-            self.last_look = Some(now.mono);
-            self.view = self.profile.as_ref().map(|p| View::of(&self.screen, p));
-            if self.view.as_ref().is_some_and(View::composer_is_free) {
-                self.been_ready = true;
-            }
+            self.look_now(now);
         }
+        self.watch_observed(now);
         if self.state == State::Wedged {
             return;
         }
@@ -621,6 +700,15 @@ impl Harness {
             self.set_state(state, why, now);
         } else if self.candidate.is_none_or(|(s, _)| s != state) {
             self.candidate = Some((state, now.mono));
+        }
+    }
+
+    fn look_now(&mut self, now: Now) {
+        self.viewed = self.screen.revision();
+        self.last_look = Some(now.mono);
+        self.view = self.profile.as_ref().map(|p| View::of(&self.screen, p));
+        if self.view.as_ref().is_some_and(View::composer_is_free) {
+            self.been_ready = true;
         }
     }
 

@@ -71,6 +71,14 @@ impl Wanted {
         }
     }
 
+    /// Whether a composer holds the message, alone or among something else.
+    pub fn shows_in(&self, composer: &Composer, placeholders: &[String]) -> bool {
+        let shown = Squeezed::new(&composer.text);
+        self.in_composer(composer, placeholders) == Holds::Ours
+            || shown.count(&self.head) > 0
+            || shown.count(&self.tail) > 0
+    }
+
     /// How often head and tail stand above the composer; the larger count.
     fn occurrences(&self, above: &Squeezed) -> usize {
         above.count(&self.head).max(above.count(&self.tail))
@@ -97,6 +105,8 @@ struct Before {
 pub struct Judge {
     wanted: Wanted,
     before: Before,
+    /// The composer was seen to hold it before Enter, or since.
+    echoed: bool,
     /// When the first Enter was written.
     entered: Instant,
     /// Since when the composer has been without the message.
@@ -106,9 +116,22 @@ pub struct Judge {
 
 impl Judge {
     /// Remembers what the screen shows just before Enter.
-    pub fn before_enter(wanted: Wanted, screen: &Screen, view: &View, now: Instant) -> Judge {
+    ///
+    /// Where nobody has waited for the echo (somebody else typed), `placeholders` help to see it.
+    pub fn before_enter(
+        wanted: Wanted,
+        screen: &Screen,
+        view: &View,
+        placeholders: &[String],
+        now: Instant,
+    ) -> Judge {
         let above = view::above(screen, view.composer.as_ref());
+        let echoed = view
+            .composer
+            .as_ref()
+            .is_some_and(|c| wanted.shows_in(c, placeholders));
         Judge {
+            echoed,
             before: Before {
                 busy: view.busy.is_some(),
                 said_working: screen.said_working(),
@@ -125,6 +148,11 @@ impl Judge {
     /// The first Enter was written at this moment.
     pub fn entered(&mut self, at: Instant) {
         self.entered = at;
+    }
+
+    /// The message it watches for.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// What was seen so far.
@@ -183,11 +211,15 @@ impl Judge {
             Some(Holds::Nothing) => true,
             Some(Holds::Ours | Holds::OurHead) => false,
             // Somebody types the next text already; ours must not be part of it.
-            Some(Holds::Other) => view.composer.as_ref().is_some_and(|c| {
-                let shown = Squeezed::new(&c.text);
-                shown.count(&self.wanted.head) == 0 && shown.count(&self.wanted.tail) == 0
-            }),
+            Some(Holds::Other) => view
+                .composer
+                .as_ref()
+                .is_some_and(|c| !self.wanted.shows_in(c, placeholders)),
         };
+        self.echoed |= view
+            .composer
+            .as_ref()
+            .is_some_and(|c| self.wanted.shows_in(c, placeholders));
         if !left {
             self.cleared = None;
             return None;
@@ -195,6 +227,11 @@ impl Judge {
         let since = *self.cleared.get_or_insert(now);
         self.saw(Witness::Screen, "the text left the composer", now);
         let settled = now.saturating_duration_since(since) >= rule.settle();
+        // A message that was never seen, neither in the composer nor above it, may have gone anywhere:
+        // a dialog swallows a paste, takes the Enter for itself, and the turn goes on.
+        if !self.echoed && !repeated {
+            return None;
+        }
 
         if self.before.busy {
             // The turn that was running explains a busy sign; only the text itself speaks for us.
@@ -254,7 +291,9 @@ mod tests {
         }
 
         fn judge(&self, text: &str) -> Judge {
-            Judge::before_enter(Wanted::new(text), &self.screen, &self.view(), self.start)
+            let placeholders = &self.profile.composer.placeholder;
+            let wanted = Wanted::new(text);
+            Judge::before_enter(wanted, &self.screen, &self.view(), placeholders, self.start)
         }
 
         fn verdict(&self, judge: &mut Judge, after_ms: u64) -> Option<Verdict> {
@@ -322,6 +361,15 @@ mod tests {
         assert_eq!(pane.verdict(&mut judge, 4_000), None);
         pane.draws("❭ run the tests\r\n❭ run the tests", BUSY, "");
         assert_eq!(pane.verdict(&mut judge, 4_150), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn a_message_that_was_never_seen_is_not_accepted_by_a_turn_that_goes_on() {
+        let mut pane = Pane::new();
+        let mut judge = pane.draws("", "", "").judge("run the tests");
+        pane.draws("", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 10), None);
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
     }
 
     #[test]

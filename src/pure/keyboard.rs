@@ -7,11 +7,16 @@
 use super::whole::Whole;
 
 /// What a stretch of outer input held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Typed {
     /// Keys or pastes of a person (or of a program that types like one).
     pub by_hand: bool,
+    /// For every Enter in it: what was typed since the one before (or since the line was cleared).
+    pub submitted: Vec<String>,
 }
+
+/// Most of a line that is remembered until its Enter, in bytes.
+const LINE_MAX: usize = 16 * 1024;
 
 /// Reads outer input, cut anywhere.
 pub struct Keyboard {
@@ -23,6 +28,9 @@ pub struct Keyboard {
 #[derive(Default)]
 struct Reader {
     by_hand: bool,
+    in_paste: bool,
+    line: String,
+    submitted: Vec<String>,
     /// Bytes that still belong to an old-style mouse report (`CSI M` and three more).
     mouse_bytes: u8,
 }
@@ -48,29 +56,67 @@ impl Keyboard {
         }
         Typed {
             by_hand: std::mem::take(&mut self.reader.by_hand),
+            submitted: std::mem::take(&mut self.reader.submitted),
+        }
+    }
+}
+
+impl Reader {
+    fn add(&mut self, c: char) {
+        if self.line.len() < LINE_MAX {
+            self.line.push(c);
         }
     }
 }
 
 impl vte::Perform for Reader {
-    fn print(&mut self, _: char) {
+    fn print(&mut self, c: char) {
         if self.mouse_bytes > 0 {
             self.mouse_bytes -= 1;
-        } else {
-            self.by_hand = true;
+            return;
+        }
+        self.by_hand = true;
+        match c {
+            '\x7f' if !self.in_paste => {
+                self.line.pop();
+            }
+            c => self.add(c),
         }
     }
 
-    fn execute(&mut self, _: u8) {
+    fn execute(&mut self, byte: u8) {
         if self.mouse_bytes > 0 {
             self.mouse_bytes -= 1;
-        } else {
-            self.by_hand = true;
+            return;
+        }
+        self.by_hand = true;
+        match (byte, self.in_paste) {
+            (b'\r', false) => {
+                let line = std::mem::take(&mut self.line);
+                if self.submitted.len() < 64 {
+                    self.submitted.push(line);
+                }
+            }
+            (b'\r' | b'\n', _) => self.add('\n'),
+            (b'\t', _) => self.add('\t'),
+            (0x08, false) => {
+                self.line.pop();
+            }
+            // ^C and ^U clear what is there; what else a key does to the line is not followed.
+            (0x03 | 0x15, false) => self.line.clear(),
+            _ => {}
         }
     }
 
     fn csi_dispatch(&mut self, params: &vte::Params, intermediates: &[u8], _: bool, last: char) {
         let marked = |mark: u8| intermediates.first() == Some(&mark);
+        if last == '~' {
+            match params.iter().next() {
+                Some([200]) => self.in_paste = true,
+                Some([201]) => self.in_paste = false,
+                _ => {}
+            }
+        }
         match last {
             'I' | 'O' if params.iter().all(|p| p == [0]) => {} // focus in, focus out
             'M' | 'm' if marked(b'<') => {}                    // SGR mouse
@@ -124,6 +170,14 @@ mod tests {
         ] {
             assert!(!by_hand(reply), "{}", reply.escape_ascii());
         }
+    }
+
+    #[test]
+    fn every_enter_brings_what_was_typed_before_it() {
+        let mut keyboard = Keyboard::default();
+        let typed = keyboard.feed(b"one\rtw\x7fwo\x15three \x1b[200~a\rb\x1b[201~");
+        assert_eq!(typed.submitted, ["one"]);
+        assert_eq!(keyboard.feed(b"!\r\r").submitted, ["three a\nb!", ""]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl fmt::Display for Refusal {
             Refusal::Empty => f.write_str("the message is empty"),
             Refusal::TooLong(n) => write!(
                 f,
-                "the message has {n} bytes, at most {BODY_MAX} can be sent"
+                "the message has {n} bytes or more, at most {BODY_MAX} can be sent"
             ),
             Refusal::Control(c, at) => write!(
                 f,

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod beat;
+pub mod cast;
 pub mod command;
 pub mod delivery;
 pub mod harness;
 pub mod judge;
 pub mod keyboard;
 pub mod message;
+pub mod observed;
 pub mod profile;
 pub mod receipt;
 pub mod roster;

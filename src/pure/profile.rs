@@ -61,6 +61,8 @@ pub enum Shape {
     Ruled,
     /// From a prompt glyph down to the first blank row below the cursor.
     Open,
+    /// Along a bar on the left, down to the glyph that ends it.
+    Bar,
 }
 
 /// How to find the input box.
@@ -68,32 +70,46 @@ pub enum Shape {
 pub struct ComposerRule {
     /// Its shape.
     pub shape: Shape,
-    /// The glyph of the rules above and below (`ruled` only).
+    /// The glyph of the rules above and below (`ruled`), or of the bar (`bar`).
     pub rule: Option<char>,
+    /// The glyph that ends the bar (`bar` only).
+    pub end: Option<char>,
+    /// Rows of the box below its text (`bar` only).
+    pub rows_below: u16,
     /// The glyph at column 0 of its first row.
     pub prompt: Option<char>,
     /// Whether that glyph is drawn bold: tells it from the same glyph in the transcript.
     pub prompt_bold: bool,
-    /// The column at which text starts.
+    /// The column at which text starts; with `bar` counted from the bar.
     pub indent: u16,
     /// Whether the terminal's cursor is shown while the box takes input.
     pub cursor_visible: bool,
     /// Text after the prompt that makes it a menu and no composer (`1. ` after a codex `›`).
     pub not_after_prompt: Vec<String>,
+    /// Beginnings of texts that stand in an empty box without being drawn faint.
+    pub ghost: Vec<String>,
     /// How the runtime abbreviates a paste; the part up to the first digit is enough.
     pub placeholder: Vec<String>,
 }
 
 impl ComposerRule {
     fn read(table: &Table<'_, '_>) -> Result<ComposerRule, String> {
+        let shapes = [
+            ("ruled", Shape::Ruled),
+            ("open", Shape::Open),
+            ("bar", Shape::Bar),
+        ];
         Ok(ComposerRule {
-            shape: table.word("shape", &[("ruled", Shape::Ruled), ("open", Shape::Open)])?,
+            shape: table.word("shape", &shapes)?,
             rule: table.glyph("rule")?,
+            end: table.glyph("end")?,
+            rows_below: small(table.number("rows_below", 0, 20)?.unwrap_or(0)),
             prompt: table.glyph("prompt")?,
             prompt_bold: table.flag("prompt_bold")?,
             indent: small(table.number("indent", 0, 100)?.unwrap_or(0)),
             cursor_visible: table.flag("cursor_visible")?,
             not_after_prompt: table.texts("not_after_prompt")?,
+            ghost: table.texts("ghost")?,
             placeholder: table.texts("placeholder")?,
         })
     }
@@ -305,8 +321,11 @@ impl Profile {
         root.finish()?;
         let composer = &profile.composer;
         match (composer.shape, composer.rule, composer.prompt) {
-            (Shape::Ruled, None, _) => Err(format!(
-                "{file}:1: composer.rule: a ruled composer needs the glyph of its rules"
+            (Shape::Ruled | Shape::Bar, None, _) => Err(format!(
+                "{file}:1: composer.rule: this shape needs the glyph of its rules or bar"
+            )),
+            (Shape::Bar, ..) if composer.end.is_none() => Err(format!(
+                "{file}:1: composer.end: a bar needs the glyph that ends it"
             )),
             (Shape::Open, _, None) => Err(format!(
                 "{file}:1: composer.prompt: an open composer needs a prompt glyph"
@@ -349,10 +368,11 @@ pub struct Profiles {
 }
 
 /// The embedded profiles: file name and text.
-pub const EMBEDDED: [(&str, &str); 4] = [
+pub const EMBEDDED: [(&str, &str); 5] = [
     ("pi.toml", include_str!("profiles/pi.toml")),
     ("codex.toml", include_str!("profiles/codex.toml")),
     ("claude.toml", include_str!("profiles/claude.toml")),
+    ("opencode.toml", include_str!("profiles/opencode.toml")),
     ("demo.toml", include_str!("profiles/demo.toml")),
 ];
 

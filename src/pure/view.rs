@@ -3,7 +3,7 @@
 //! [`View::of`] is the only reader of a [`Profile`]'s looks. It says what is there and which rule said
 //! so; what follows from it is decided elsewhere.
 
-use super::profile::{ComposerRule, Profile, Region, Shape, Sign, says_working};
+use super::profile::{self, ComposerRule, Profile, Shape, Sign, says_working};
 use super::screen::{Said, Screen};
 use super::text::Squeezed;
 
@@ -90,7 +90,7 @@ pub fn above(screen: &Screen, composer: Option<&Composer>) -> Squeezed {
 
 /// The row that shows a sign.
 fn sees(screen: &Screen, composer: Option<&Composer>, sign: &Sign) -> Option<String> {
-    if sign.region == Region::Title {
+    if sign.region == profile::Region::Title {
         let title = screen.title();
         return sign.fits(title).then(|| title.to_owned());
     }
@@ -98,14 +98,14 @@ fn sees(screen: &Screen, composer: Option<&Composer>, sign: &Sign) -> Option<Str
     let composer = composer?;
     let rows = screen.size().rows;
     let found = match sign.region {
-        Region::Above => (0..composer.top)
+        profile::Region::Above => (0..composer.top)
             .rev()
             .take(usize::from(sign.within))
             .find(|row| sign.fits(&screen.row(*row))),
-        Region::Below => (composer.bottom + 1..rows)
+        profile::Region::Below => (composer.bottom + 1..rows)
             .take(usize::from(sign.within))
             .find(|row| sign.fits(&screen.row(*row))),
-        Region::Title => None,
+        profile::Region::Title => None,
     };
     found.map(|row| screen.row(row))
 }
@@ -122,20 +122,24 @@ fn find_dialog(screen: &Screen, profile: &Profile) -> Option<String> {
         .map(|d| d.name.clone())
 }
 
+/// Where the text of a composer is: first and last row, first column.
+type Region = (u16, u16, u16);
+
 fn find_composer(screen: &Screen, rule: &ComposerRule) -> Option<Composer> {
     let cursor = screen.cursor();
     if rule.cursor_visible && !cursor.visible {
         return None;
     }
-    let (top, bottom) = match rule.shape {
+    let (top, bottom, left) = match rule.shape {
         Shape::Ruled => ruled(screen, rule)?,
         Shape::Open => open(screen, rule)?,
+        Shape::Bar => bar(screen, rule)?,
     };
     if let Some(prompt) = rule.prompt {
         if screen.glyph(top, 0) != prompt || (rule.prompt_bold && !screen.is_bold(top, 0)) {
             return None;
         }
-        let after = screen.row_from(top, rule.indent);
+        let after = screen.row_from(top, left);
         if rule
             .not_after_prompt
             .iter()
@@ -145,14 +149,17 @@ fn find_composer(screen: &Screen, rule: &ComposerRule) -> Option<Composer> {
         }
     }
     let written: Vec<String> = (top..=bottom)
-        .map(|row| screen.row_not_dim(row, rule.indent))
+        .map(|row| screen.row_not_dim(row, left))
         .collect();
-    let text = written.join("\n").trim_end().to_owned();
-    let inside = (top..=bottom).contains(&cursor.row) && cursor.col >= rule.indent;
+    let mut text = written.join("\n").trim_end().to_owned();
+    let at_start = cursor.row == top && cursor.col == left;
+    if at_start && rule.ghost.iter().any(|g| text.starts_with(g.as_str())) {
+        text.clear();
+    }
+    let inside = (top..=bottom).contains(&cursor.row) && cursor.col >= left;
     // A cursor waiting to wrap stands behind the last column; elsewhere that place means "nowhere"
     // (pi parks it there while its menu is open).
     let parked = cursor.col < screen.size().cols;
-    let at_start = cursor.row == top && cursor.col == rule.indent;
     let has_cursor = inside && parked && (!text.is_empty() || at_start);
     Some(Composer {
         top,
@@ -162,9 +169,24 @@ fn find_composer(screen: &Screen, rule: &ComposerRule) -> Option<Composer> {
     })
 }
 
+/// The rows along the bar left of the cursor, without the row above the text and those below it.
+fn bar(screen: &Screen, rule: &ComposerRule) -> Option<Region> {
+    let (glyph, end) = (rule.rule?, rule.end?);
+    let cursor = screen.cursor();
+    let column = (0..cursor.col.min(screen.size().cols))
+        .rev()
+        .find(|col| screen.glyph(cursor.row, *col) == glyph)?;
+    let is_bar = |row: &u16| screen.glyph(*row, column) == glyph;
+    let first = (0..=cursor.row).rev().take_while(is_bar).last()?;
+    let last = (cursor.row..screen.size().rows).take_while(is_bar).last()?;
+    let ended = screen.glyph(last + 1, column) == end;
+    let (top, bottom) = (first + 1, last.checked_sub(rule.rows_below)?);
+    (ended && top <= bottom).then_some((top, bottom, column + rule.indent))
+}
+
 /// The rows between the two rules around the cursor; where the cursor is elsewhere (a menu below
 /// the box), between the last two rules above it.
-fn ruled(screen: &Screen, rule: &ComposerRule) -> Option<(u16, u16)> {
+fn ruled(screen: &Screen, rule: &ComposerRule) -> Option<Region> {
     let glyph = rule.rule?;
     let rows = screen.size().rows;
     let rules: Vec<u16> = (0..rows).filter(|r| screen.is_rule(*r, glyph)).collect();
@@ -178,11 +200,11 @@ fn ruled(screen: &Screen, rule: &ComposerRule) -> Option<(u16, u16)> {
             .rev()
             .find(|pair| pair[1] < cursor && pair[1] > pair[0] + 1)
     })?;
-    (pair[1] > pair[0] + 1).then(|| (pair[0] + 1, pair[1] - 1))
+    (pair[1] > pair[0] + 1).then(|| (pair[0] + 1, pair[1] - 1, rule.indent))
 }
 
 /// From the last prompt glyph at or above the cursor to the row before the first blank one below it.
-fn open(screen: &Screen, rule: &ComposerRule) -> Option<(u16, u16)> {
+fn open(screen: &Screen, rule: &ComposerRule) -> Option<Region> {
     let prompt = rule.prompt?;
     let cursor = screen.cursor().row;
     let is_prompt =
@@ -199,7 +221,7 @@ fn open(screen: &Screen, rule: &ComposerRule) -> Option<(u16, u16)> {
         .take_while(|row| continued(*row) && !screen.row(*row).is_empty())
         .last()
         .unwrap_or(cursor);
-    Some((top, bottom))
+    Some((top, bottom, rule.indent))
 }
 
 #[cfg(test)]

@@ -39,6 +39,17 @@ const NOT_HANDED_ON: [&str; 19] = [
     "INVOCATION_ID",
 ];
 
+/// What a launcher without them (`env -i`) cannot take away: nothing works well without.
+const NEEDED: [&str; 5] = ["HOME", "USER", "LOGNAME", "SHELL", "LANG"];
+
+/// Whether a variable of the pane stays when the launcher's environment takes its place.
+pub fn belongs_to_pane(key: &OsStr) -> bool {
+    NOT_HANDED_ON
+        .iter()
+        .chain(&NEEDED)
+        .any(|name| OsStr::new(name) == key)
+}
+
 /// The largest environment accepted; the kernel's own limit for arguments and environment is 2 MiB.
 const ENVIRONMENT_MAX: u64 = 4 * 1024 * 1024;
 

@@ -138,8 +138,10 @@ fn wait_for_report(listener: &UnixListener, bound: Bound, pane: i32) -> io::Resu
                 if pane.as_ref().map_or(true, PidFd::has_ended) {
                     // It may have connected and gone between the two looks.
                     match listener.accept() {
-                        Ok((stream, _)) => break stream,
-                        Err(_) => return Err(gone()),
+                        Ok((stream, _)) if socket::peer(&stream).is_ok_and(socket::is_us) => {
+                            break stream;
+                        }
+                        _ => return Err(gone()),
                     }
                 }
                 wait_readable(listener, deadline)?;

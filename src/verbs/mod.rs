@@ -13,6 +13,7 @@ pub mod launch;
 mod log;
 pub mod place;
 mod ps;
+mod replay;
 pub mod run;
 mod send;
 mod server;
@@ -53,6 +54,11 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             quiet,
         } => send::verify(&name, id, contains, since, json, quiet),
         agent::Verb::Status { name, probe, json } => show::status(&name, probe, json),
+        agent::Verb::Replay {
+            file,
+            runtime,
+            json,
+        } => replay::replay(&file, runtime.as_deref(), json),
         agent::Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
     }
 }

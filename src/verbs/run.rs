@@ -83,8 +83,9 @@ pub fn run(options: Options) -> Result<u8, Failure> {
                 path.display()
             )
         })?;
-        // No thread has been started yet.
-        process::overlay_environment(vars);
+        // No thread has been started yet. What the launcher has not handed over goes: the tmux server
+        // keeps the environment of the agent that happened to be launched first.
+        process::replace_environment(vars, handoff::belongs_to_pane);
         launcher = Some(stream);
     }
     let result = prepare(&options).and_then(|sidecar| sidecar.serve(&mut launcher));
@@ -498,6 +499,10 @@ impl AtWork {
                 self.harness.handle(Input::Processes(&processes), now());
             }
             Effect::Beat => self.beat(),
+            // Remembered by the harness; `verify` finds it.
+            Effect::Observed(receipt) => {
+                tracing::debug!("observed {}: {}", receipt.id, receipt.verdict.word());
+            }
             Effect::Answer(asker, receipt) => {
                 if let Some(client) = self.waiting.remove(&asker) {
                     let origin = self.origin();

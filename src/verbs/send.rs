@@ -8,7 +8,7 @@ use super::ask::{self, NoAnswer};
 use super::place::Place;
 use crate::failure::{Failure, exit};
 use crate::pure::harness::TIMEOUT;
-use crate::pure::message::BODY_MAX;
+use crate::pure::message::{BODY_MAX, Refusal};
 use crate::pure::receipt::{Receipt, Verdict, unix_ms};
 use crate::pure::wire::{ReceiptLine, Request};
 use crate::units::AgentName;
@@ -210,6 +210,10 @@ fn read_body(body: &Body) -> Result<Result<String, String>, Failure> {
                 .read_to_end(&mut bytes)
                 .map_err(|e| read("standard input", e))?;
         }
+    }
+    if bytes.len() > BODY_MAX {
+        // Cut off in the middle of what may be a character.
+        return Ok(Err(Refusal::TooLong(bytes.len()).to_string()));
     }
     Ok(String::from_utf8(bytes).map_err(|e| {
         format!(

@@ -1,0 +1,136 @@
+//! Messages typed by somebody else: a person, `tmux send-keys`, an old script.
+//!
+//! The sidecar sees every Enter that comes from the outer terminal. What was typed before it is judged
+//! by the same rules as a message of our own; only the gate is missing, so more ends as `unknown`.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::judge::{Judge, Wanted};
+use super::profile::Profile;
+use super::receipt::{REMEMBERED, Receipt, Verdict, unix_ms};
+use super::screen::Screen;
+use super::view::View;
+
+/// How long the evidence may take at most; a runtime that was stopped for 5 s reads its Enter then.
+const LASTS: Duration = Duration::from_secs(30);
+
+/// One submission that was seen on the input side.
+#[derive(Debug)]
+pub struct Observed {
+    id: String,
+    text: String,
+    judge: Judge,
+    at: Instant,
+    at_wall: SystemTime,
+}
+
+/// What an Enter was.
+#[derive(Debug)]
+pub enum Enter {
+    /// Nothing was there to be submitted.
+    Bare,
+    /// Something that cannot become a message; this is all there is to say about it.
+    Settled(Box<Receipt>),
+    /// A message; its fate will show.
+    Watched(Box<Observed>),
+}
+
+impl Observed {
+    /// Somebody pressed Enter: `typed` since the last one, in front of this screen.
+    pub fn enter(
+        id: String,
+        typed: &str,
+        screen: &Screen,
+        view: &View,
+        profile: &Profile,
+        (now, wall): (Instant, SystemTime),
+    ) -> Enter {
+        let in_box = view.composer.as_ref().map_or("", |c| c.text.as_str());
+        let text = if typed.trim().is_empty() {
+            in_box
+        } else {
+            typed
+        };
+        if text.trim().is_empty() {
+            return Enter::Bare;
+        }
+        let settled = |why: &str| {
+            let mut receipt = Receipt::bare(&id, Verdict::Unknown, why, wall);
+            receipt.head = text.chars().take(REMEMBERED).collect();
+            receipt.bytes = text.len();
+            receipt.enters = 1;
+            Enter::Settled(Box::new(receipt))
+        };
+        if view.dialog.is_some() || view.composer.is_none() {
+            return settled("no composer was in front when Enter was pressed");
+        }
+        let first = text.trim_start().chars().next();
+        if first.is_some_and(|c| profile.send.special_first.contains(c)) {
+            return settled("it starts with a character that this runtime takes for a command");
+        }
+        let placeholders = &profile.composer.placeholder;
+        let judge = Judge::before_enter(Wanted::new(text), screen, view, placeholders, now);
+        Enter::Watched(Box::new(Observed {
+            text: text.to_owned(),
+            judge,
+            at: now,
+            at_wall: wall,
+            id,
+        }))
+    }
+
+    /// When to look again though nothing new is drawn.
+    pub fn next_look(&self, profile: &Profile) -> Instant {
+        let end = self.at + LASTS;
+        self.judge
+            .next_look(&profile.send)
+            .map_or(end, |at| at.min(end))
+    }
+
+    /// Looks at a settled screen; the receipt once the fate is known or the time is over.
+    pub fn look(
+        &mut self,
+        screen: &Screen,
+        view: &View,
+        profile: &Profile,
+        now: Instant,
+    ) -> Option<Box<Receipt>> {
+        let placeholders = &profile.composer.placeholder;
+        match self
+            .judge
+            .look(screen, view, placeholders, &profile.send, now)
+        {
+            Some(verdict) => Some(self.receipt(verdict, "seen on the screen", now)),
+            None if now >= self.at + LASTS => Some(self.give_up(view, profile, now)),
+            None => None,
+        }
+    }
+
+    /// The receipt when nothing more can come: the next Enter, or the end.
+    pub fn give_up(&self, view: &View, profile: &Profile, now: Instant) -> Box<Receipt> {
+        let placeholders = &profile.composer.placeholder;
+        let there = view
+            .composer
+            .as_ref()
+            .is_some_and(|c| self.judge.wanted().shows_in(c, placeholders));
+        if there {
+            self.receipt(Verdict::Draft, "it still stands in the composer", now)
+        } else {
+            self.receipt(Verdict::Unknown, "nothing showed that it was taken", now)
+        }
+    }
+
+    fn receipt(&self, verdict: Verdict, why: &str, now: Instant) -> Box<Receipt> {
+        let mut receipt = Receipt::bare(&self.id, verdict, why, self.at_wall);
+        receipt.typed = true;
+        receipt.evidence = self.judge.evidence().to_vec();
+        receipt.enters = 1;
+        receipt.bytes = self.text.len();
+        receipt.head = self.text.chars().take(REMEMBERED).collect();
+        let ms = now.saturating_duration_since(self.at).as_millis();
+        receipt.timing.verdict_ms = u64::try_from(ms).ok();
+        receipt.timing.enter_ms = Some(0);
+        debug_assert_eq!(receipt.at_ms, unix_ms(self.at_wall));
+        Box::new(receipt)
+    }
+}

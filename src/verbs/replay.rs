@@ -1,0 +1,215 @@
+//! `replay FILE.cast`: the engine over a recording, with the recording's clock.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+
+use super::place::Place;
+use crate::failure::{Failure, exit};
+use crate::os::files;
+use crate::pure::cast::{Event, Header};
+use crate::pure::harness::{Effect, Harness, Input, Now};
+use crate::pure::profile::Profiles;
+use crate::pure::receipt::{Evidence, Receipt};
+use crate::pure::wire::{self, State};
+
+/// After the last event the engine is given this long to reach its verdicts.
+const AFTER: f64 = 60.0;
+
+/// Longest line read; a recorder writes at most what one read of a pty gives.
+const LINE_MAX: u64 = 16 * 1024 * 1024;
+
+/// One line of output.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line {
+    /// The state changed.
+    State {
+        schema: &'static str,
+        t: f64,
+        state: State,
+        why: String,
+    },
+    /// A message met its fate.
+    Receipt {
+        schema: &'static str,
+        /// When the verdict was reached.
+        t: f64,
+        /// When Enter was pressed.
+        entered: f64,
+        text: String,
+        verdict: &'static str,
+        reason: String,
+        evidence: Vec<Evidence>,
+    },
+}
+
+/// Replays a recording and prints a line per state change and per submission seen in it.
+///
+/// # Errors
+/// It cannot be read, is no recording, or no profile of that name is known.
+pub fn replay(file: &Path, runtime: Option<&str>, json: bool) -> Result<u8, Failure> {
+    let doing = || format!("replaying {}", file.display());
+    let failed = |e: std::io::Error| Failure::new(exit::USAGE, doing(), e);
+    let mut reader = BufReader::new(File::open(file).map_err(failed)?);
+    let mut line = String::new();
+    (&mut reader)
+        .take(LINE_MAX)
+        .read_line(&mut line)
+        .map_err(failed)?;
+    let header = Header::parse(&line).map_err(|e| Failure::new(exit::USAGE, doing(), e))?;
+    let profiles = Profiles::with(&files::profile_files(&Place::here()?.settings.profile_dir));
+    let runtime = runtime.unwrap_or(&header.runtime);
+    if profiles.named(runtime).is_none() {
+        let why = format!("no profile is called {runtime:?}");
+        return Err(Failure::new(exit::USAGE, doing(), why)
+            .hint("say which runtime it is: --runtime pi|codex|claude|opencode|demo"));
+    }
+    let mut stage = Stage::new(profiles, &header, runtime, json);
+    let mut events = header.reader();
+    let mut number = 1;
+    loop {
+        line.clear();
+        let n = (&mut reader).take(LINE_MAX).read_line(&mut line);
+        number += 1;
+        match n {
+            Ok(0) => break,
+            Ok(_) if line.trim().is_empty() || line.starts_with('#') => {}
+            Ok(_) => match events.read(&line) {
+                Ok((t, event)) => stage.play(t, &event),
+                Err(e) => eprintln!("mosaic-agent: {}:{number}: {e}; skipped", file.display()),
+            },
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    stage.end();
+    Ok(exit::OK)
+}
+
+/// The engine, and the clock of the recording.
+struct Stage {
+    harness: Harness,
+    start: Now,
+    t: f64,
+    shown: Option<State>,
+    json: bool,
+}
+
+impl Stage {
+    fn new(profiles: Profiles, header: &Header, runtime: &str, json: bool) -> Stage {
+        let start = Now {
+            mono: Instant::now(),
+            wall: SystemTime::UNIX_EPOCH,
+        };
+        let beat = Duration::from_secs(3_600);
+        let harness = Harness::new(profiles, header.size, beat, "replay".into(), start);
+        let mut stage = Stage {
+            harness,
+            start,
+            t: 0.0,
+            shown: None,
+            json,
+        };
+        stage.feed(Input::Assume(runtime));
+        stage
+    }
+
+    fn now(&self) -> Now {
+        let passed = Duration::try_from_secs_f64(self.t).unwrap_or_default();
+        Now {
+            mono: self.start.mono + passed,
+            wall: self.start.wall + passed,
+        }
+    }
+
+    fn seconds(&self, at: Instant) -> f64 {
+        at.saturating_duration_since(self.start.mono).as_secs_f64()
+    }
+
+    /// Lets time pass up to `t`, with every look the engine wants to take on the way.
+    fn wait_until(&mut self, t: f64) {
+        // A deadline in the past is due now; one that stays due is not asked for ever.
+        for _ in 0..100_000 {
+            let due = self.seconds(self.harness.deadline());
+            if due >= t {
+                break;
+            }
+            self.t = due.max(self.t + 0.001);
+            if self.t >= t {
+                break;
+            }
+            self.feed(Input::Tick);
+        }
+        self.t = t;
+    }
+
+    fn play(&mut self, t: f64, event: &Event) {
+        self.wait_until(t.max(self.t));
+        match event {
+            Event::Output(text) => self.feed(Input::Output(text.as_bytes())),
+            Event::Input(text) => self.feed(Input::Outer(text.as_bytes())),
+            Event::Resize(size) => self.feed(Input::Resized(*size)),
+            Event::Other => {}
+        }
+    }
+
+    fn end(&mut self) {
+        self.wait_until(self.t + AFTER);
+        self.feed(Input::Closing);
+    }
+
+    fn feed(&mut self, input: Input<'_>) {
+        self.harness.handle(input, self.now());
+        while let Some(effect) = self.harness.poll() {
+            if let Effect::Observed(receipt) = effect {
+                self.show_receipt(&receipt);
+            }
+        }
+        let (state, why) = self.harness.state();
+        if self.shown != Some(state) {
+            self.shown = Some(state);
+            let line = Line::State {
+                schema: "mosaic.replay/1",
+                t: self.t,
+                state,
+                why: why.to_owned(),
+            };
+            self.show(
+                &line,
+                &format!("{:9.3}  {} ({why})\n", self.t, state.word()),
+            );
+        }
+    }
+
+    fn show_receipt(&self, receipt: &Receipt) {
+        let entered = u32::try_from(receipt.at_ms).map_or(0.0, |ms| f64::from(ms) / 1_000.0);
+        let line = Line::Receipt {
+            schema: "mosaic.replay/1",
+            t: self.t,
+            entered,
+            text: receipt.head.clone(),
+            verdict: receipt.verdict.word(),
+            reason: receipt.reason.clone(),
+            evidence: receipt.evidence.clone(),
+        };
+        let head: String = receipt.head.chars().take(60).collect();
+        let text = format!(
+            "{:9.3}  {}: {head:?} ({})\n",
+            self.t,
+            receipt.verdict.word(),
+            receipt.reason
+        );
+        self.show(&line, &text);
+    }
+
+    fn show(&self, line: &Line, text: &str) {
+        if self.json {
+            super::print(&String::from_utf8_lossy(&wire::line(line)));
+        } else {
+            super::print(text);
+        }
+    }
+}
