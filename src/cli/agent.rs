@@ -57,6 +57,24 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Say why the sidecar thinks what it thinks.
+    Explain {
+        /// The agent.
+        name: AgentName,
+        /// As JSON.
+        json: bool,
+    },
+    /// The same for a recorded screen.
+    ExplainCast {
+        /// The recording.
+        file: PathBuf,
+        /// The runtime in it, if the recording does not say.
+        runtime: Option<String>,
+        /// At which second; at its end if not given.
+        at: Option<f64>,
+        /// As JSON.
+        json: bool,
+    },
     /// Run the engine over a recording.
     Replay {
         /// The recording.
@@ -102,6 +120,8 @@ Verbs
   verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
   status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
   tail NAME [-n N]             the screen as text
+  explain NAME                 which rules fired on the screen, and why the state is what it is
+  explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
 Every verb takes --json; send, verify and launch take --quiet.
 
@@ -147,6 +167,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "launch" => read_launch(&mut parser),
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
+        "explain" => read_explain(&mut parser),
         "replay" => read_replay(&mut parser),
         "status" | "probe" | "tail" => read_show(&mut parser, &verb),
         other => Err(format!("there is no verb {other:?}").into()),
@@ -308,6 +329,35 @@ fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Er
             json,
         },
     })
+}
+
+fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut name, mut file, mut runtime, mut at) = (None, None, None, None);
+    let mut json = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("cast") => file = Some(PathBuf::from(parser.value()?)),
+            Long("runtime") => runtime = Some(parser.value()?.string()?),
+            Long("at") => at = Some(seconds(&parser.value()?.string()?)?.as_secs_f64()),
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(help("explain")),
+            Value(value) if name.is_none() => name = Some(agent(value)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    match (name, file) {
+        (None, Some(file)) => Ok(Verb::ExplainCast {
+            file,
+            runtime,
+            at,
+            json,
+        }),
+        (name, None) => Ok(Verb::Explain {
+            name: needed(name)?,
+            json,
+        }),
+        (Some(_), Some(_)) => Err("explain an agent or a recording, not both".into()),
+    }
 }
 
 fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

@@ -49,6 +49,8 @@ pub struct Order {
     pub id: String,
     /// The whole text that will be typed.
     pub text: String,
+    /// The byte at which the message's own words begin, behind the preamble.
+    pub words_at: usize,
     /// When it was asked for.
     pub asked: Instant,
     /// The same moment on the wall clock.
@@ -145,8 +147,8 @@ pub enum Written {
 #[derive(Debug)]
 enum Phase {
     Gate {
-        /// What keeps the gate shut, how long that may last, and since when it is so.
-        refusing: Option<(Verdict, Patience, Instant)>,
+        /// How long what keeps the gate shut may last, and since when it is shut.
+        refusing: Option<(Patience, Instant)>,
     },
     Pasting {
         since: Instant,
@@ -178,8 +180,11 @@ const HAND_RESTS: Duration = Duration::from_millis(400);
 /// Unread input older than this means that the runtime does not read (busy starts took up to 2.5 s).
 const UNREAD_IS_WEDGED: Duration = Duration::from_millis(3_000);
 
-/// A pulse older than this is no basis for typing.
-const PULSE_IS_FRESH: Duration = Duration::from_millis(20);
+/// A pulse older than this is no basis for typing. It is answered within microseconds.
+const PULSE_IS_FRESH: Duration = Duration::from_millis(3);
+
+/// How often the kernel is asked whether our Enter was read, while the text stands in the composer.
+const ASK_IF_READ: Duration = Duration::from_millis(100);
 
 /// A paste that is not taken from us within this time is given up: 256 KiB need well under a second.
 const PASTE_LASTS: Duration = Duration::from_secs(5);
@@ -197,6 +202,8 @@ pub struct Delivery {
     timing: Timing,
     enters: u8,
     last_enter: Option<Instant>,
+    /// Since when the last Enter is known to have been read by a running runtime.
+    enter_read: Option<Instant>,
     evidence: Vec<Evidence>,
     unread_since: Option<Instant>,
     /// The turn that was running when we typed on request: a dialog could have opened unseen.
@@ -207,12 +214,13 @@ impl Delivery {
     /// Starts with the gate.
     pub fn new(order: Order) -> Delivery {
         Delivery {
-            wanted: Wanted::new(&order.text),
+            wanted: Wanted::new(&order.text, order.words_at),
             order,
             phase: Phase::Gate { refusing: None },
             timing: Timing::default(),
             enters: 0,
             last_enter: None,
+            enter_read: None,
             evidence: Vec::new(),
             unread_since: None,
             into_turn: false,
@@ -288,6 +296,7 @@ impl Delivery {
             (Phase::Entering { mut judge }, Written::At(at)) => {
                 self.enters += 1;
                 self.last_enter = Some(at);
+                self.enter_read = None;
                 if self.enters == 1 {
                     judge.entered(at);
                     self.timing.enter_ms = self.since_asked(at);
@@ -344,12 +353,14 @@ impl Delivery {
             self.phase = Phase::Pasting { since: now };
             return Step::Type(message::as_paste(&self.order.text));
         };
+        // One short-lived reason may follow another (a turn seen between two half-drawn frames): what
+        // counts is for how long nothing could be typed.
         let since = match &mut self.phase {
             Phase::Gate {
-                refusing: Some((before, patient, since)),
-            } if (*before, *patient) == (verdict, patience) => *since,
+                refusing: Some((before, since)),
+            } if *before == patience => *since,
             Phase::Gate { refusing } => {
-                *refusing = Some((verdict, patience, now));
+                *refusing = Some((patience, now));
                 now
             }
             _ => now,
@@ -432,17 +443,19 @@ impl Delivery {
             let why = "somebody is typing".to_owned();
             return Some((Verdict::Occupied, why, Patience::Deadline));
         }
-        if !sight.settled || pulse.unread > 0 {
-            return unready("the runtime is drawing or reading", Patience::Deadline);
-        }
         if let Some(sign) = &view.busy {
             let patience = match self.order.when_busy {
-                WhenBusy::Type => return None,
-                WhenBusy::Hold => Patience::Deadline,
-                WhenBusy::Refuse => Patience::Moment,
+                WhenBusy::Type => None,
+                WhenBusy::Hold => Some(Patience::Deadline),
+                WhenBusy::Refuse => Some(Patience::Moment),
             };
-            let why = format!("a turn is running ({sign}, runtime {})", profile.name);
-            return Some((Verdict::Busy, why, patience));
+            if let Some(patience) = patience {
+                let why = format!("a turn is running ({sign}, runtime {})", profile.name);
+                return Some((Verdict::Busy, why, patience));
+            }
+        }
+        if !sight.settled || pulse.unread > 0 {
+            return unready("the runtime is drawing or reading", Patience::Deadline);
         }
         None
     }
@@ -528,47 +541,39 @@ impl Delivery {
             .as_ref()
             .map(|c| self.wanted.in_composer(c, placeholders));
         let alone = sight.settled && holds == Some(Holds::Ours) && view.dialog.is_none();
-        // Every press gets its time.
+        // Every press gets its time, and gets it from a runtime that has read it and runs: one that was
+        // stopped meanwhile has not swallowed anything yet.
         let last_enter = self.last_enter.unwrap_or(now);
-        let again = last_enter + rule.enter_again();
         let limit = last_enter + rule.judge();
-        let next = [Some(limit), judge.next_look(rule)]
-            .into_iter()
-            .flatten()
-            .chain((self.enters < 2).then_some(again))
-            .filter(|at| *at > now)
-            .min()
-            .unwrap_or(limit);
-        if alone && self.enters < 2 && now >= again {
-            if let Some(at) = sight.hand_rests_at(now) {
-                return Step::Wait(at);
-            }
+        let settles = judge.next_look(rule).filter(|at| *at > now);
+        if alone && self.enters < 2 && now < limit {
             let Some(pulse) = sight
                 .pulse
                 .filter(|p| now.saturating_duration_since(p.at) <= PULSE_IS_FRESH)
             else {
                 return Step::Pulse;
             };
-            // An Enter that was not read yet is not swallowed; a second one might hit what it opens.
             if pulse.unread > 0 || pulse.life != Life::Running {
-                return if now >= limit {
-                    self.done(
-                        Verdict::Unknown,
-                        "the runtime stopped reading after Enter",
-                        now,
-                    )
-                } else {
-                    Step::Wait(now + Duration::from_millis(50))
-                };
+                self.enter_read = None;
+            } else {
+                self.enter_read.get_or_insert(now);
+            }
+            let again = self.enter_read.map(|read| read + rule.enter_again());
+            if again.is_none_or(|at| now < at) {
+                return Step::Wait(limit.min(now + ASK_IF_READ));
+            }
+            if let Some(at) = sight.hand_rests_at(now) {
+                return Step::Wait(at);
             }
             let Phase::Judging { judge } =
                 std::mem::replace(&mut self.phase, Phase::Gate { refusing: None })
             else {
-                return Step::Wait(next);
+                return Step::Wait(limit);
             };
             self.phase = Phase::Entering { judge };
             return Step::Type(b"\r".to_vec());
         }
+        let next = settles.unwrap_or(limit).min(limit);
         if now < limit {
             return Step::Wait(next);
         }

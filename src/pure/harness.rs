@@ -300,6 +300,11 @@ impl Harness {
         &self.screen
     }
 
+    /// The profile in force.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
+    }
+
     /// The last look at the screen through the profile.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
@@ -781,11 +786,12 @@ impl Harness {
                 Some(from) => message::with_preamble(from, me, text),
                 None => text.to_owned(),
             };
-            message::check_typed(&typed, special).map(|()| typed)
+            let words_at = typed.len() - text.len();
+            message::check_typed(&typed, special).map(|()| (typed, words_at))
         });
         let refuse = |verdict, why: String| Box::new(Receipt::bare(&id, verdict, why, now.wall));
-        let text = match typed {
-            Ok(text) => text,
+        let (text, words_at) = match typed {
+            Ok(typed) => typed,
             Err(why) => {
                 let receipt = refuse(Verdict::Rejected, why.to_string());
                 self.effects.push_back(Effect::Answer(asker, receipt));
@@ -815,6 +821,7 @@ impl Harness {
         let order = Order {
             id,
             text,
+            words_at,
             asked: now.mono,
             asked_wall: now.wall,
             deadline: now.mono + timeout,

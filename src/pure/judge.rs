@@ -20,8 +20,11 @@ const PROBE: usize = 24;
 #[derive(Clone, Debug)]
 pub struct Wanted {
     whole: Squeezed,
+    /// The beginning of the message's own words: what stands in front of every message says nothing.
     head: Squeezed,
     tail: Squeezed,
+    /// How many letters stand in front of its own words.
+    preamble: usize,
 }
 
 /// How the composer holds a message.
@@ -38,12 +41,14 @@ pub enum Holds {
 }
 
 impl Wanted {
-    /// The forms of a typed text.
-    pub fn new(text: &str) -> Wanted {
+    /// The forms of a typed text, whose own words begin at this byte.
+    pub fn new(text: &str, words_at: usize) -> Wanted {
+        let (preamble, words) = text.split_at_checked(words_at).unwrap_or(("", text));
         let whole = Squeezed::new(text);
         Wanted {
-            head: whole.head(PROBE),
+            head: Squeezed::new(words).head(PROBE),
             tail: whole.tail(PROBE),
+            preamble: Squeezed::new(preamble).chars(),
             whole,
         }
     }
@@ -79,15 +84,20 @@ impl Wanted {
             || shown.count(&self.tail) > 0
     }
 
-    /// How often head and tail stand above the composer; the larger count.
-    fn occurrences(&self, above: &Squeezed) -> usize {
-        above.count(&self.head).max(above.count(&self.tail))
+    /// How often head and tail stand above the composer.
+    fn occurrences(&self, above: &Squeezed) -> (usize, usize) {
+        (above.count(&self.head), above.count(&self.tail))
     }
 
-    fn in_queue(&self, queue: &[String]) -> bool {
+    /// How many rows of the runtime's queue show this message, or as much of it as fits on a row.
+    fn queued_in(&self, queue: &[String]) -> usize {
         queue
             .iter()
-            .any(|row| Squeezed::new(row).count(&self.head) > 0)
+            .map(|row| Squeezed::new(row))
+            .filter(|row| {
+                row.chars() > self.preamble && self.whole.as_str().starts_with(row.as_str())
+            })
+            .count()
     }
 }
 
@@ -96,8 +106,8 @@ impl Wanted {
 struct Before {
     busy: bool,
     said_working: u64,
-    occurrences: usize,
-    queue: usize,
+    occurrences: (usize, usize),
+    queued: usize,
 }
 
 /// Watches the screen after Enter.
@@ -136,7 +146,7 @@ impl Judge {
                 busy: view.busy.is_some(),
                 said_working: screen.said_working(),
                 occurrences: wanted.occurrences(&above),
-                queue: view.queue.len(),
+                queued: wanted.queued_in(&view.queue),
             },
             wanted,
             entered: now,
@@ -188,8 +198,10 @@ impl Judge {
     ) -> Option<Verdict> {
         let above = view::above(screen, view.composer.as_ref());
         let says_working = screen.said_working() > self.before.said_working;
-        let repeated = self.wanted.occurrences(&above) > self.before.occurrences;
-        let in_queue = self.wanted.in_queue(&view.queue) || view.queue.len() > self.before.queue;
+        // Each against its own past: an old copy that scrolls away must not hide the new one.
+        let (heads, tails) = self.wanted.occurrences(&above);
+        let repeated = heads > self.before.occurrences.0 || tails > self.before.occurrences.1;
+        let queued = self.wanted.queued_in(&view.queue) > self.before.queued;
         let busy = view.busy.is_some() && !self.before.busy;
         if says_working {
             self.saw(Witness::Runtime, "it said it is working (OSC 7501)", now);
@@ -209,9 +221,9 @@ impl Judge {
             // No composer in front: our own turn may have opened a dialog already.
             None => says_working && repeated,
             Some(Holds::Nothing) => true,
-            Some(Holds::Ours | Holds::OurHead) => false,
+            Some(Holds::Ours) => false,
             // Somebody types the next text already; ours must not be part of it.
-            Some(Holds::Other) => view
+            Some(Holds::OurHead | Holds::Other) => view
                 .composer
                 .as_ref()
                 .is_some_and(|c| !self.wanted.shows_in(c, placeholders)),
@@ -229,13 +241,13 @@ impl Judge {
         let settled = now.saturating_duration_since(since) >= rule.settle();
         // A message that was never seen, neither in the composer nor above it, may have gone anywhere:
         // a dialog swallows a paste, takes the Enter for itself, and the turn goes on.
-        if !self.echoed && !repeated {
+        if !self.echoed && !repeated && !queued {
             return None;
         }
 
         if self.before.busy {
             // The turn that was running explains a busy sign; only the text itself speaks for us.
-            if in_queue && (repeated || self.wanted.in_queue(&view.queue)) {
+            if queued || (repeated && !view.queue.is_empty()) {
                 self.saw(Witness::Screen, "the runtime's queue shows it", now);
                 return Some(Verdict::Queued);
             }
@@ -292,7 +304,7 @@ mod tests {
 
         fn judge(&self, text: &str) -> Judge {
             let placeholders = &self.profile.composer.placeholder;
-            let wanted = Wanted::new(text);
+            let wanted = Wanted::new(text, 0);
             Judge::before_enter(wanted, &self.screen, &self.view(), placeholders, self.start)
         }
 

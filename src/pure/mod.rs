@@ -9,6 +9,7 @@ pub mod beat;
 pub mod cast;
 pub mod command;
 pub mod delivery;
+pub mod explain;
 pub mod harness;
 pub mod judge;
 pub mod keyboard;

@@ -69,7 +69,7 @@ impl Observed {
             return settled("it starts with a character that this runtime takes for a command");
         }
         let placeholders = &profile.composer.placeholder;
-        let judge = Judge::before_enter(Wanted::new(text), screen, view, placeholders, now);
+        let judge = Judge::before_enter(Wanted::new(text, 0), screen, view, placeholders, now);
         Enter::Watched(Box::new(Observed {
             text: text.to_owned(),
             judge,

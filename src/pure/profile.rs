@@ -162,6 +162,12 @@ impl Sign {
         })
     }
 
+    /// What stands in a row behind this sign.
+    pub fn rest_of<'r>(&self, row: &'r str) -> &'r str {
+        row.split_once(self.text.as_str())
+            .map_or(row, |(_, rest)| rest)
+    }
+
     /// Whether a row (or the title) shows this sign.
     pub fn fits(&self, row: &str) -> bool {
         let row = row.trim_start();
@@ -183,6 +189,12 @@ pub struct Dialog {
 }
 
 impl Dialog {
+    /// Whether a screen shows it.
+    pub fn stands_in(&self, screen: &str) -> bool {
+        self.all.iter().all(|word| screen.contains(word.as_str()))
+            && !self.not.iter().any(|word| screen.contains(word.as_str()))
+    }
+
     fn read(table: &Table<'_, '_>) -> Result<Dialog, String> {
         Ok(Dialog {
             name: table.required("name")?,

@@ -106,6 +106,9 @@ pub struct Screen {
     fed: u64,
 }
 
+/// See [`Screen::is_rule`]. pi was seen to overdraw one cell; an emoji of a family has up to eight.
+const RULE_STARTS: u16 = 8;
+
 fn cells(n: u16) -> NonZeroU16 {
     NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
 }
@@ -251,11 +254,24 @@ impl Screen {
             .is_some_and(vt100::Cell::bold)
     }
 
-    /// Whether a row is a rule: at least half of the columns from the left edge on are `glyph`, as in
-    /// a frame that may carry a label further right.
+    /// Whether a cell is drawn faint.
+    pub fn is_dim(&self, row: u16, col: u16) -> bool {
+        self.parser
+            .screen()
+            .cell(row, col)
+            .is_some_and(vt100::Cell::dim)
+    }
+
+    /// Whether a row is a rule: at least half of the columns are `glyph` in one run that starts within
+    /// the first [`RULE_STARTS`] columns. A label may stand further right; and a runtime that counts the
+    /// width of an emoji differently from its terminal overdraws the first cells.
     pub fn is_rule(&self, row: u16, glyph: char) -> bool {
         let cols = self.size().cols;
-        let run = (0..cols)
+        let Some(start) = (0..cols.min(RULE_STARTS)).find(|col| self.glyph(row, *col) == glyph)
+        else {
+            return false;
+        };
+        let run = (start..cols)
             .take_while(|col| self.glyph(row, *col) == glyph)
             .count();
         run * 2 >= usize::from(cols)

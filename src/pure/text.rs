@@ -9,8 +9,18 @@ pub struct Squeezed(String);
 
 impl Squeezed {
     /// Keeps letters and digits; a text without any keeps every visible character instead.
+    ///
+    /// Letters that can be written in two ways (`é` as one character, or as `e` and an accent) are left
+    /// out in both: runtimes normalise what they are given.
     pub fn new(text: &str) -> Squeezed {
-        let kept: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
+        let mut kept = String::with_capacity(text.len());
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            let marked = chars.peek().is_some_and(|next| is_mark(*next));
+            if c.is_alphanumeric() && !marked && !is_composed(c) && !is_mark(c) {
+                kept.push(c);
+            }
+        }
         if kept.is_empty() {
             let visible = |c: &char| !c.is_whitespace() && !c.is_control() && !is_frame(*c);
             return Squeezed(text.chars().filter(visible).collect());
@@ -63,9 +73,33 @@ fn is_frame(c: char) -> bool {
     ('\u{2500}'..='\u{259f}').contains(&c)
 }
 
+/// Combining marks that join the letter before them into one.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{3099}'..='\u{309a}')
+}
+
+/// Letters that canonical decomposition takes apart: Latin with marks, Greek and Cyrillic with theirs,
+/// voiced kana. The Latin and Greek ranges hold a few whole letters too, which does no harm.
+fn is_composed(c: char) -> bool {
+    matches!(c,
+        '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1fff}' | '\u{386}'..='\u{390}'
+        | '\u{3aa}'..='\u{3b0}' | '\u{3ca}'..='\u{3ce}' | '\u{400}'..='\u{40e}' | '\u{419}'
+        | '\u{439}' | '\u{450}'..='\u{45e}' | '\u{4c1}'..='\u{4f9}' | '\u{304c}'..='\u{3069}'
+        | '\u{3070}'..='\u{307d}' | '\u{3094}' | '\u{309e}' | '\u{30ac}'..='\u{30c9}'
+        | '\u{30d0}'..='\u{30dd}' | '\u{30f4}' | '\u{30f7}'..='\u{30fe}' | '\u{ac00}'..='\u{d7a3}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_written_in_two_ways_is_the_same_text() {
+        let apart = "cafe\u{301} и\u{306} か\u{3099} end";
+        let together = "café й が end";
+        assert_eq!(Squeezed::new(apart), Squeezed::new(together));
+        assert_ne!(Squeezed::new("cafe end"), Squeezed::new("café end"));
+    }
 
     #[test]
     fn wrapping_frames_and_blanks_do_not_matter() {

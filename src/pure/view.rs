@@ -3,6 +3,8 @@
 //! [`View::of`] is the only reader of a [`Profile`]'s looks. It says what is there and which rule said
 //! so; what follows from it is decided elsewhere.
 
+use serde::Serialize;
+
 use super::profile::{self, ComposerRule, Profile, Shape, Sign, says_working};
 use super::screen::{Said, Screen};
 use super::text::Squeezed;
@@ -36,7 +38,7 @@ pub struct View {
     pub dialog: Option<String>,
     /// The rule that saw a running turn.
     pub busy: Option<String>,
-    /// The rows of the runtime's own queue.
+    /// The rows of the runtime's own queue, without what makes them known as such.
     pub queue: Vec<String>,
 }
 
@@ -63,7 +65,10 @@ impl View {
         let queue = profile
             .queue
             .iter()
-            .filter_map(|sign| sees(screen, composer.as_ref(), sign))
+            .flat_map(|sign| {
+                let rows = rows_with(screen, composer.as_ref(), sign);
+                rows.into_iter().map(|row| sign.rest_of(&row).to_owned())
+            })
             .collect();
         View {
             composer,
@@ -88,38 +93,79 @@ pub fn above(screen: &Screen, composer: Option<&Composer>) -> Squeezed {
     Squeezed::new(&rows.concat())
 }
 
-/// The row that shows a sign.
+/// The row nearest to the composer that shows a sign, or the title that does.
 fn sees(screen: &Screen, composer: Option<&Composer>, sign: &Sign) -> Option<String> {
     if sign.region == profile::Region::Title {
         let title = screen.title();
         return sign.fits(title).then(|| title.to_owned());
     }
+    rows_with(screen, composer, sign).into_iter().next()
+}
+
+/// Every row that shows a sign, the nearest to the composer first.
+fn rows_with(screen: &Screen, composer: Option<&Composer>, sign: &Sign) -> Vec<String> {
     // Signs stand in a distance from the composer; without one they could be anybody's text.
-    let composer = composer?;
-    let rows = screen.size().rows;
-    let found = match sign.region {
-        profile::Region::Above => (0..composer.top)
-            .rev()
-            .take(usize::from(sign.within))
-            .find(|row| sign.fits(&screen.row(*row))),
-        profile::Region::Below => (composer.bottom + 1..rows)
-            .take(usize::from(sign.within))
-            .find(|row| sign.fits(&screen.row(*row))),
-        profile::Region::Title => None,
+    let Some(composer) = composer else {
+        return Vec::new();
     };
-    found.map(|row| screen.row(row))
+    let within = usize::from(sign.within);
+    let rows: Vec<u16> = match sign.region {
+        profile::Region::Above => (0..composer.top).rev().take(within).collect(),
+        profile::Region::Below => (composer.bottom + 1..screen.size().rows)
+            .take(within)
+            .collect(),
+        profile::Region::Title => Vec::new(),
+    };
+    rows.into_iter()
+        .map(|row| screen.row(row))
+        .filter(|row| sign.fits(row))
+        .collect()
 }
 
 fn find_dialog(screen: &Screen, profile: &Profile) -> Option<String> {
     let text = screen.text();
-    profile
-        .dialog
-        .iter()
-        .find(|d| {
-            d.all.iter().all(|word| text.contains(word.as_str()))
-                && !d.not.iter().any(|word| text.contains(word.as_str()))
-        })
-        .map(|d| d.name.clone())
+    let shown = profile.dialog.iter().find(|d| d.stands_in(&text));
+    shown.map(|d| d.name.clone())
+}
+
+/// One rule of a profile, held against a screen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// `busy`, `queue` or `dialog`.
+    pub kind: &'static str,
+    /// Its name in the profile.
+    pub name: String,
+    /// Whether it fired.
+    pub fired: bool,
+    /// What it fired on: the row or title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
+}
+
+/// Every rule of a profile, in the order in which it is asked. Dialogs only count while no composer is
+/// in front, and are shown as they would count.
+pub fn rules(screen: &Screen, profile: &Profile) -> Vec<Rule> {
+    let view = View::of(screen, profile);
+    let text = screen.text();
+    let composer = view.composer.as_ref();
+    let sign = |kind, sign: &Sign| {
+        let on = sees(screen, composer, sign);
+        Rule {
+            kind,
+            name: sign.name.clone(),
+            fired: on.is_some(),
+            on,
+        }
+    };
+    let dialogs = profile.dialog.iter().map(|d| Rule {
+        kind: "dialog",
+        name: d.name.clone(),
+        fired: composer.is_none() && d.stands_in(&text),
+        on: None,
+    });
+    let busy = profile.busy.iter().map(|s| sign("busy", s));
+    let queue = profile.queue.iter().map(|s| sign("queue", s));
+    dialogs.chain(busy).chain(queue).collect()
 }
 
 /// Where the text of a composer is: first and last row, first column.
@@ -153,7 +199,9 @@ fn find_composer(screen: &Screen, rule: &ComposerRule) -> Option<Composer> {
         .collect();
     let mut text = written.join("\n").trim_end().to_owned();
     let at_start = cursor.row == top && cursor.col == left;
-    if at_start && rule.ghost.iter().any(|g| text.starts_with(g.as_str())) {
+    // The first character of a faint text stands under a painted cursor, which is not faint.
+    let under_cursor = text.chars().count() == 1 && screen.is_dim(top, left + 1);
+    if at_start && (under_cursor || rule.ghost.iter().any(|g| text.starts_with(g.as_str()))) {
         text.clear();
     }
     let inside = (top..=bottom).contains(&cursor.row) && cursor.col >= left;
@@ -249,7 +297,7 @@ mod tests {
         let view = look(
             "claude",
             &format!(
-                "{}\r\n❯\u{a0}\x1b[2mPress up to edit\x1b[m\r\n{}\x1b[2;3H",
+                "{}\r\n❯\u{a0}\x1b[7mP\x1b[27;2mress up to edit\x1b[m\r\n{}\x1b[2;3H",
                 rule(),
                 rule()
             ),

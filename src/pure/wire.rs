@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::explain::Explanation;
 use super::receipt::Receipt;
 
 /// The protocol version a sidecar announces. Additions keep it; anything else makes it 2.
@@ -45,7 +46,7 @@ pub struct Hello {
 /// One request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `status`, `probe`, `send`, `verify` or `screen`.
+    /// `status`, `probe`, `send`, `verify`, `screen` or `explain`.
     pub op: String,
     /// `send`: the message. Required there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,6 +202,21 @@ pub struct ScreenLine {
     pub cursor_visible: bool,
     /// The window title.
     pub title: String,
+}
+
+/// Why the sidecar thinks what it thinks.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainLine {
+    /// `mosaic.explain/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The explanation for a person.
+    pub text: String,
+    /// The same for programs.
+    #[serde(flatten)]
+    pub explanation: Explanation,
 }
 
 /// A request that got no other answer.

@@ -59,6 +59,13 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             runtime,
             json,
         } => replay::replay(&file, runtime.as_deref(), json),
+        agent::Verb::Explain { name, json } => show::explain(&name, json),
+        agent::Verb::ExplainCast {
+            file,
+            runtime,
+            at,
+            json,
+        } => replay::explain(&file, runtime.as_deref(), at, json),
         agent::Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
     }
 }

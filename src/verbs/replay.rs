@@ -1,4 +1,4 @@
-//! `replay FILE.cast`: the engine over a recording, with the recording's clock.
+//! `replay FILE.cast` and `explain --cast FILE.cast`: the engine over a recording, with the recording's clock.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,6 +11,7 @@ use super::place::Place;
 use crate::failure::{Failure, exit};
 use crate::os::files;
 use crate::pure::cast::{Event, Header};
+use crate::pure::explain::Explanation;
 use crate::pure::harness::{Effect, Harness, Input, Now};
 use crate::pure::profile::Profiles;
 use crate::pure::receipt::{Evidence, Receipt};
@@ -52,6 +53,48 @@ enum Line {
 /// # Errors
 /// It cannot be read, is no recording, or no profile of that name is known.
 pub fn replay(file: &Path, runtime: Option<&str>, json: bool) -> Result<u8, Failure> {
+    let mut stage = play(file, runtime, f64::INFINITY, Show::lines(json))?;
+    stage.end();
+    Ok(exit::OK)
+}
+
+/// Explains what the engine sees on a recorded screen, at a moment or at its end.
+///
+/// # Errors
+/// As [`replay`].
+pub fn explain(
+    file: &Path,
+    runtime: Option<&str>,
+    at: Option<f64>,
+    json: bool,
+) -> Result<u8, Failure> {
+    let stage = play(file, runtime, at.unwrap_or(f64::INFINITY), Show::Nothing)?;
+    let explanation = Explanation::of(&stage.harness);
+    if json {
+        let line = wire::line(&explanation);
+        super::print(&String::from_utf8_lossy(&line));
+    } else {
+        super::print(&explanation.text());
+    }
+    Ok(exit::OK)
+}
+
+/// What to print on the way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    Nothing,
+    Text,
+    Json,
+}
+
+impl Show {
+    fn lines(json: bool) -> Show {
+        if json { Show::Json } else { Show::Text }
+    }
+}
+
+/// Plays a recording up to a moment.
+fn play(file: &Path, runtime: Option<&str>, until: f64, show: Show) -> Result<Stage, Failure> {
     let doing = || format!("replaying {}", file.display());
     let failed = |e: std::io::Error| Failure::new(exit::USAGE, doing(), e);
     let mut reader = BufReader::new(File::open(file).map_err(failed)?);
@@ -68,7 +111,7 @@ pub fn replay(file: &Path, runtime: Option<&str>, json: bool) -> Result<u8, Fail
         return Err(Failure::new(exit::USAGE, doing(), why)
             .hint("say which runtime it is: --runtime pi|codex|claude|opencode|demo"));
     }
-    let mut stage = Stage::new(profiles, &header, runtime, json);
+    let mut stage = Stage::new(profiles, &header, runtime, show);
     let mut events = header.reader();
     let mut number = 1;
     loop {
@@ -79,14 +122,17 @@ pub fn replay(file: &Path, runtime: Option<&str>, json: bool) -> Result<u8, Fail
             Ok(0) => break,
             Ok(_) if line.trim().is_empty() || line.starts_with('#') => {}
             Ok(_) => match events.read(&line) {
+                Ok((t, _)) if t > until => break,
                 Ok((t, event)) => stage.play(t, &event),
                 Err(e) => eprintln!("mosaic-agent: {}:{number}: {e}; skipped", file.display()),
             },
             Err(e) => return Err(failed(e)),
         }
     }
-    stage.end();
-    Ok(exit::OK)
+    if until.is_finite() {
+        stage.wait_until(until);
+    }
+    Ok(stage)
 }
 
 /// The engine, and the clock of the recording.
@@ -95,11 +141,11 @@ struct Stage {
     start: Now,
     t: f64,
     shown: Option<State>,
-    json: bool,
+    show: Show,
 }
 
 impl Stage {
-    fn new(profiles: Profiles, header: &Header, runtime: &str, json: bool) -> Stage {
+    fn new(profiles: Profiles, header: &Header, runtime: &str, show: Show) -> Stage {
         let start = Now {
             mono: Instant::now(),
             wall: SystemTime::UNIX_EPOCH,
@@ -111,7 +157,7 @@ impl Stage {
             start,
             t: 0.0,
             shown: None,
-            json,
+            show,
         };
         stage.feed(Input::Assume(runtime));
         stage
@@ -177,7 +223,7 @@ impl Stage {
                 state,
                 why: why.to_owned(),
             };
-            self.show(
+            self.print(
                 &line,
                 &format!("{:9.3}  {} ({why})\n", self.t, state.word()),
             );
@@ -202,14 +248,14 @@ impl Stage {
             receipt.verdict.word(),
             receipt.reason
         );
-        self.show(&line, &text);
+        self.print(&line, &text);
     }
 
-    fn show(&self, line: &Line, text: &str) {
-        if self.json {
-            super::print(&String::from_utf8_lossy(&wire::line(line)));
-        } else {
-            super::print(text);
+    fn print(&self, line: &Line, text: &str) {
+        match self.show {
+            Show::Nothing => {}
+            Show::Json => super::print(&String::from_utf8_lossy(&wire::line(line))),
+            Show::Text => super::print(text),
         }
     }
 }

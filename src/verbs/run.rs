@@ -795,6 +795,10 @@ impl AtWork {
                 let line = server::screen_line(&self.harness, self.origin());
                 self.clients.answer(client, &line);
             }
+            "explain" => {
+                let line = server::explain_line(&self.harness, self.origin());
+                self.clients.answer(client, &line);
+            }
             op => {
                 let message = format!(
                     "this sidecar ({}) does not know the operation {op:?}",

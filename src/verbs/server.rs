@@ -19,10 +19,12 @@ use tokio::time::timeout;
 
 use crate::failure::exit;
 use crate::os::socket::{self, Peer};
+use crate::pure::explain::Explanation;
 use crate::pure::harness::{Asker, Harness, Now};
 use crate::pure::receipt::{Receipt, Verdict};
 use crate::pure::wire::{
-    self, ErrorLine, Hello, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine, Status,
+    self, ErrorLine, ExplainLine, Hello, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request,
+    ScreenLine, Status,
 };
 
 /// Most connections at once.
@@ -491,5 +493,16 @@ pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
         cursor_col: cursor.col,
         cursor_visible: cursor.visible,
         title: screen.title().to_owned(),
+    })
+}
+
+/// The answer to `explain`.
+pub fn explain_line(harness: &Harness, origin: Origin) -> Vec<u8> {
+    let explanation = Explanation::of(harness);
+    wire::line(&ExplainLine {
+        schema: "mosaic.explain/1".into(),
+        origin,
+        text: explanation.text(),
+        explanation,
     })
 }

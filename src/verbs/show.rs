@@ -1,4 +1,4 @@
-//! `status`, `probe` and `tail`: what an agent is doing, for people and programs.
+//! `status`, `probe`, `explain` and `tail`: what an agent is doing, for people and programs.
 
 use std::time::Duration;
 
@@ -90,6 +90,23 @@ pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> 
         row("warning", warning);
     }
     super::print(&text);
+    Ok(exit::OK)
+}
+
+/// Shows why the sidecar thinks what it thinks.
+///
+/// # Errors
+/// As [`status`].
+pub fn explain(name: &AgentName, json: bool) -> Result<u8, Failure> {
+    let line = ask(name, "explain")?;
+    if json {
+        super::print(&String::from_utf8_lossy(&line));
+        return Ok(exit::OK);
+    }
+    let found: serde_json::Value = serde_json::from_slice(&line)
+        .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
+    let text = found.get("text").and_then(|t| t.as_str());
+    super::print(text.unwrap_or_default());
     Ok(exit::OK)
 }
 

@@ -52,6 +52,7 @@ impl Sandbox {
         };
         let path = |sub: &str| sandbox.path(sub).display().to_string();
         let (home, run, tmux) = (path("home"), path("run"), path("tmux"));
+        let sandbox_dir = sandbox.dir.display().to_string();
         sandbox
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", home)
@@ -59,7 +60,8 @@ impl Sandbox {
             .env("TMUX_TMPDIR", tmux)
             .env("MOSAIC_TMUX_SOCKET", name)
             .env("LANG", "C.UTF-8")
-            .env("TERM", "xterm-256color");
+            .env("TERM", "xterm-256color")
+            .env(MARK, sandbox_dir);
         sandbox
     }
 
