@@ -7,14 +7,19 @@ mod support;
 #[path = "mod.rs"]
 mod trials;
 
+use std::io::Write;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-const USAGE: &str =
-    "trials [--runtime pi|codex|claude]… [--sends N] [--seed N] [--load] [--scene NAME]…";
+const USAGE: &str = "trials [--runtime pi|codex|claude|opencode]… [--sends N] [--minutes N] [--seed N] [--load] [--scene NAME]… [--log FILE]";
 
 struct Plan {
     runtimes: Vec<String>,
     sends: usize,
+    /// For each runtime.
+    minutes: Option<u64>,
+    /// Where every send is appended to, as a line of JSON.
+    log: Option<std::path::PathBuf>,
     seed: u64,
     load: bool,
     scenes: Vec<String>,
@@ -27,6 +32,8 @@ fn plan() -> Option<Plan> {
     let mut plan = Plan {
         runtimes: Vec::new(),
         sends: 100,
+        minutes: None,
+        log: None,
         seed: now.as_secs(),
         load: false,
         scenes: Vec::new(),
@@ -36,6 +43,8 @@ fn plan() -> Option<Plan> {
         match arg.as_str() {
             "--runtime" => plan.runtimes.push(args.next()?),
             "--sends" => plan.sends = args.next()?.parse().ok()?,
+            "--minutes" => plan.minutes = Some(args.next()?.parse().ok()?),
+            "--log" => plan.log = Some(args.next()?.into()),
             "--seed" => plan.seed = args.next()?.parse().ok()?,
             "--scene" => plan.scenes.push(args.next()?),
             "--load" => plan.load = true,
@@ -47,6 +56,15 @@ fn plan() -> Option<Plan> {
         plan.runtimes.push("pi".to_owned());
     }
     Some(plan)
+}
+
+fn append(log: &std::path::Path, lines: &str) {
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log);
+    file.and_then(|mut f| f.write_all(lines.as_bytes()))
+        .expect("the log can be written");
 }
 
 fn main() -> ExitCode {
@@ -62,12 +80,16 @@ fn main() -> ExitCode {
             .into_iter()
             .filter(|s| plan.scenes.contains(&s.name()))
             .collect();
-        let shots = trials::wander(runtime, plan.sends, plan.seed, &only);
-        println!(
-            "{}\n{}",
-            trials::table(runtime, &shots),
-            trials::anomalies(&shots)
-        );
+        let until = plan
+            .minutes
+            .map(|n| Instant::now() + Duration::from_secs(60 * n));
+        let shots = trials::wander(runtime, plan.sends, until, plan.seed, &only, |new| {
+            print!("{}", trials::anomalies(new));
+            if let Some(log) = &plan.log {
+                append(log, &trials::lines(new));
+            }
+        });
+        println!("{}", trials::table(runtime, &shots));
         promise_kept &= !shots
             .iter()
             .any(|s| s.faults.iter().any(trials::Fault::breaks_promise));

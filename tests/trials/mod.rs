@@ -14,16 +14,18 @@ mod shots;
 mod stub;
 mod table;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use chance::Chance;
 pub use chance::Shape;
 use scenes::{Scene, Stage};
 pub use shots::{Fault, Shot};
-pub use table::{anomalies, table};
+pub use table::{anomalies, lines, table};
 
 /// The scenes of one runtime, played in one session of it.
 pub fn play(runtime: &str, scenes: &[Scene], seed: u64) -> Vec<Shot> {
@@ -34,9 +36,16 @@ pub fn play(runtime: &str, scenes: &[Scene], seed: u64) -> Vec<Shot> {
     stage.close()
 }
 
-/// Scenes by chance until `sends` messages were sent; a new session now and then, since every request
-/// carries the whole conversation.
-pub fn wander(runtime: &str, sends: usize, seed: u64, only: &[Scene]) -> Vec<Shot> {
+/// Scenes by chance until `sends` messages were sent or the time is over; a new session now and then, since
+/// every request carries the whole conversation. `after` gets the shots of each session.
+pub fn wander(
+    runtime: &str,
+    sends: usize,
+    until: Option<Instant>,
+    seed: u64,
+    only: &[Scene],
+    mut after: impl FnMut(&[Shot]),
+) -> Vec<Shot> {
     const SESSION: usize = 40;
     let possible: Vec<Scene> = scenes::possible(runtime)
         .into_iter()
@@ -44,16 +53,26 @@ pub fn wander(runtime: &str, sends: usize, seed: u64, only: &[Scene]) -> Vec<Sho
         .collect();
     let mut shots = Vec::new();
     for session in 0.. {
-        let left = sends - shots.len();
+        let left = sends.saturating_sub(shots.len());
         let seed = seed.wrapping_add(session);
         let mut chance = Chance::new(seed.rotate_left(32));
-        let mut stage = Stage::open(runtime, seed);
-        while stage.sent() < left.min(SESSION) && !stage.stuck {
-            stage.play(chance.pick(&possible));
-        }
-        shots.extend(stage.close());
+        let over = || until.is_some_and(|end| Instant::now() >= end);
+        // A scene that cannot be played costs its session, not the run.
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Stage::open(runtime, seed);
+            while stage.sent() < left.min(SESSION) && !stage.stuck && !over() {
+                stage.play(chance.pick(&possible));
+            }
+            stage.close()
+        }));
+        let new = played.unwrap_or_else(|_| {
+            eprintln!("{runtime}: the session with seed {seed} is lost");
+            Vec::new()
+        });
+        after(&new);
+        shots.extend(new);
         eprintln!("{runtime}: {} of {sends} sends, seed {seed}", shots.len());
-        if shots.len() >= sends {
+        if shots.len() >= sends || over() {
             break;
         }
     }

@@ -378,7 +378,7 @@ impl Stage {
 
     fn dialog_is_open(&self) -> bool {
         let screen = self.rig.screen();
-        ["Do you want to", "Would you like to"]
+        ["Do you want to", "Would you like to", "Permission required"]
             .iter()
             .any(|w| screen.contains(w))
     }

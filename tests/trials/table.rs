@@ -114,6 +114,23 @@ pub fn anomalies(shots: &[Shot]) -> String {
     out
 }
 
+/// Every shot as a line of JSON.
+pub fn lines(shots: &[Shot]) -> String {
+    let line = |shot: &Shot| {
+        let receipt: serde_json::Value =
+            serde_json::from_str(&shot.receipt.json).unwrap_or_default();
+        serde_json::json!({
+            "scene": shot.scene.name(),
+            "token": shot.token,
+            "bytes": shot.text.len(),
+            "reached": shot.reached,
+            "faults": shot.faults.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>(),
+            "receipt": receipt,
+        })
+    };
+    shots.iter().map(|s| format!("{}\n", line(s))).collect()
+}
+
 fn version_of(runtime: &str) -> String {
     let pins = include_str!("../runtimes/versions.env");
     let key = format!("{}_VERSION=", runtime.to_uppercase());
