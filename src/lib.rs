@@ -11,7 +11,7 @@
 //! | [`pure`]    | what decides: screen, composer, delivery, verdict, heartbeat, wire   | `units`, `failure`  |
 //! | [`os`]      | what touches the system: pty, tty, pump, signals, socket, files, tmux | `units`, `failure` |
 //! | [`verbs`]   | the corridor where the two meet: one file a verb                     | all of them         |
-//! | [`cli`]     | arguments, as typed                                                 | `verbs` (its types) |
+//! | [`cli`]     | arguments, as typed                                                 | `units`, `failure`  |
 //! | [`demo`]    | the embedded demo runtime, a TUI of its own                          | `os::tty`           |
 //!
 //! `pure` holds no descriptor, clock, thread or environment: bytes and a time in, values out. `os`

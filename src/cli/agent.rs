@@ -8,7 +8,53 @@ use lexopt::prelude::*;
 
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
-use crate::verbs::{Body, SendOptions, run};
+
+/// What `run` was asked for.
+#[derive(Debug, Default)]
+pub struct RunOptions {
+    /// The agent's name.
+    pub name: Option<AgentName>,
+    /// The launcher's socket, if `launch` started us.
+    pub handoff: Option<PathBuf>,
+    /// The runtime's name as the pane should show it.
+    pub shown_as: Option<String>,
+    /// The runtime's command, if given after `--`.
+    pub command: Vec<OsString>,
+}
+
+/// Where the message comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Given with `-m`.
+    Text(String),
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// What `send` was asked for.
+#[derive(Debug, Clone)]
+pub struct SendOptions {
+    /// To whom.
+    pub name: AgentName,
+    /// What.
+    pub body: Body,
+    /// Wait for the verdict.
+    pub verify: bool,
+    /// How long it may wait for its turn.
+    pub timeout: Option<Duration>,
+    /// Who writes; found out if not given.
+    pub from: Option<String>,
+    /// Type the message without a preamble.
+    pub bare: bool,
+    /// The message's id.
+    pub id: Option<String>,
+    /// `hold`, `type` or `refuse`.
+    pub when_busy: Option<String>,
+    /// `refuse` or `wait`.
+    pub when_draft: Option<String>,
+}
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -16,7 +62,7 @@ pub enum Verb {
     /// Print this text.
     Help(String),
     /// Be the sidecar.
-    Run(run::Options),
+    Run(RunOptions),
     /// Make the session that runs the sidecar.
     Launch {
         /// The agent; from the environment if not given.
@@ -197,7 +243,7 @@ fn help(verb: &str) -> Verb {
 }
 
 fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let mut options = run::Options::default();
+    let mut options = RunOptions::default();
     while let Some(arg) = parser.next()? {
         match arg {
             Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),

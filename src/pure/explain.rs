@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::harness::Harness;
 use super::view::{self, Rule};
+use super::wire::Origin;
 
 /// The input box as it was found.
 #[derive(Clone, Debug, Serialize)]
@@ -47,6 +48,34 @@ pub struct Explanation {
     pub rules: Vec<Rule>,
     /// What is not as it should be.
     pub warnings: Vec<String>,
+}
+
+/// An explanation on the wire.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainLine {
+    /// `mosaic.explain/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The explanation for a person.
+    pub text: String,
+    /// The same for programs.
+    #[serde(flatten)]
+    pub explanation: Explanation,
+}
+
+impl ExplainLine {
+    /// Explains what the engine sees now.
+    pub fn of(harness: &Harness, origin: Origin) -> ExplainLine {
+        let explanation = Explanation::of(harness);
+        ExplainLine {
+            schema: "mosaic.explain/1".into(),
+            origin,
+            text: explanation.text(),
+            explanation,
+        }
+    }
 }
 
 impl Explanation {

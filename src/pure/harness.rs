@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::delivery::{Delivery, Life, Order, Pulse, Sight, Step, WhenBusy, WhenDraft, Written};
 use super::keyboard::Keyboard;
+use super::ledger::Ledger;
 use super::message;
 use super::observed::{Enter, Observed};
 use super::profile::{ProcessFacts, Profile, Profiles};
@@ -133,9 +134,6 @@ pub enum Effect {
 /// Most messages waiting at once.
 pub const QUEUE_MAX: usize = 64;
 
-/// Most receipts remembered.
-pub const RECEIPTS_MAX: usize = 256;
-
 /// A send waits this long for its turn unless the caller says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -203,7 +201,7 @@ pub struct Harness {
     orders: VecDeque<Waiting>,
     /// The last message that somebody else submitted, while its fate is open.
     observed: Option<Box<Observed>>,
-    receipts: VecDeque<Receipt>,
+    ledger: Ledger,
     ids: u64,
     boot_tag: String,
     ended: Option<Ended>,
@@ -257,7 +255,7 @@ impl Harness {
             next_step: None,
             orders: VecDeque::new(),
             observed: None,
-            receipts: VecDeque::new(),
+            ledger: Ledger::default(),
             ids: 0,
             boot_tag: tag,
             ended: None,
@@ -337,26 +335,12 @@ impl Harness {
         warnings
     }
 
-    /// The newest receipt.
-    pub fn last_receipt(&self) -> Option<&Receipt> {
-        self.receipts.back()
+    /// What is known of messages that have met their fate.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
-    /// The newest receipt of a message: by its id, or by a part of its text.
-    pub fn receipt(
-        &self,
-        id: Option<&str>,
-        contains: Option<&str>,
-        since_ms: u64,
-    ) -> Option<&Receipt> {
-        self.receipts.iter().rev().find(|r| {
-            r.at_ms >= since_ms
-                && id.is_none_or(|id| r.id == id)
-                && contains.is_none_or(|part| r.head.contains(part))
-        })
-    }
-
-    /// A message that has no receipt yet, by the same means: it is held.
+    /// A message that has no receipt yet, by its id or a part of its text: it is held.
     pub fn waiting(&self, id: Option<&str>, contains: Option<&str>) -> Option<Box<Receipt>> {
         let order = self.orders.iter().map(|w| &w.delivery).find(|d| {
             id.is_none_or(|id| d.order.id == id)
@@ -476,6 +460,10 @@ impl Harness {
 
     fn output(&mut self, bytes: &[u8], now: Now) {
         self.last_output = now.mono;
+        if self.state == State::Wedged && self.ended.is_none() {
+            // Something prints: perhaps it runs again.
+            self.effects.push_back(Effect::Pulse);
+        }
         // While a verdict may hang on one frame, no frame is skipped: feed up to each frame's end.
         const END: &[u8] = b"\x1b[?2026l";
         let mut rest = bytes;
@@ -552,7 +540,7 @@ impl Harness {
 
     fn note(&mut self, receipt: Box<Receipt>) {
         self.effects.push_back(Effect::Observed(receipt.clone()));
-        self.remember(*receipt);
+        self.ledger.add(*receipt);
     }
 
     fn watch_observed(&mut self, now: Now) {
@@ -759,7 +747,7 @@ impl Harness {
                 format!("{}-{}", self.boot_tag, self.ids)
             }
         };
-        if let Some(old) = self.receipts.iter().rev().find(|r| r.id == id) {
+        if let Some(old) = self.ledger.find(Some(&id), None, 0) {
             let old = Box::new(old.clone());
             self.effects.push_back(Effect::Answer(asker, old));
             return;
@@ -868,7 +856,7 @@ impl Harness {
             keep
         });
         for receipt in dropped {
-            self.remember(*receipt);
+            self.ledger.add(*receipt);
         }
     }
 
@@ -890,43 +878,27 @@ impl Harness {
             let copy = Box::new(receipt.clone());
             self.effects.push_back(Effect::Answer(asker, copy));
         }
-        self.remember(receipt);
-    }
-
-    fn remember(&mut self, receipt: Receipt) {
-        if self.receipts.len() == RECEIPTS_MAX {
-            self.receipts.pop_front();
-        }
-        self.receipts.push_back(receipt);
+        self.ledger.add(receipt);
     }
 
     /// Moves the message at the head of the queue as far as it goes, and lets the others' time run out.
     fn advance(&mut self, now: Now) {
         self.next_step = None;
-        while self.job.is_none() {
-            let settled = !self.screen.in_update() && self.viewed == self.screen.revision();
-            let Some(head) = self.orders.front_mut() else {
-                break;
-            };
-            let sight = Sight {
-                screen: &self.screen,
-                view: self.view.as_ref(),
-                profile: self.profile.as_ref(),
-                pulse: self.pulse,
-                last_key: self.last_key,
-                been_ready: self.been_ready,
-                settled,
-            };
-            match head.delivery.step(&sight, now.mono) {
-                Step::Wait(until) => {
-                    self.next_step = Some(until);
-                    break;
-                }
+        while let Some(mut head) = self.orders.pop_front() {
+            let writing = self.job;
+            let step = head.delivery.step(&self.sight(), now.mono);
+            if let Step::Done(receipt) = step {
+                self.job = None;
+                self.finish(head.askers, *receipt);
+                continue;
+            }
+            self.orders.push_front(head);
+            match step {
+                Step::Wait(until) => self.next_step = Some(until),
                 Step::Pulse => {
                     self.effects.push_back(Effect::Pulse);
                     // The answer comes at once; should it not, ask again soon.
                     self.next_step = Some(now.mono + READ_CHECK);
-                    break;
                 }
                 Step::Type(bytes) => {
                     let job = self.new_job();
@@ -936,33 +908,27 @@ impl Harness {
                         bytes,
                         if_outer: Some(self.outer_seen),
                     });
+                    continue;
                 }
-                Step::Cancel => break,
-                Step::Done(receipt) => {
-                    if let Some(done) = self.orders.pop_front() {
-                        self.finish(done.askers, *receipt);
-                    }
-                }
+                Step::Cancel => self.effects.extend(writing.map(Effect::Cancel)),
+                Step::Done(_) => {}
             }
-        }
-        if let (Some(job), Some(head)) = (self.job, self.orders.front_mut()) {
-            let sight = Sight {
-                screen: &self.screen,
-                view: self.view.as_ref(),
-                profile: self.profile.as_ref(),
-                pulse: self.pulse,
-                last_key: self.last_key,
-                been_ready: self.been_ready,
-                settled: false,
-            };
-            // A write is under way: only its deadline can matter.
-            match head.delivery.step(&sight, now.mono) {
-                Step::Cancel => self.effects.push_back(Effect::Cancel(job)),
-                Step::Wait(until) => self.next_step = Some(until),
-                _ => {}
-            }
+            break;
         }
         self.expire_waiting(now);
+    }
+
+    /// Everything the message on its way may look at.
+    fn sight(&self) -> Sight<'_> {
+        Sight {
+            screen: &self.screen,
+            view: self.view.as_ref(),
+            profile: self.profile.as_ref(),
+            pulse: self.pulse,
+            last_key: self.last_key,
+            been_ready: self.been_ready,
+            settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
+        }
     }
 
     /// Messages behind the head wait for their turn; their deadlines run all the same.

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod harness;
 pub mod judge;
 pub mod keyboard;
+pub mod ledger;
 pub mod message;
 pub mod observed;
 pub mod profile;

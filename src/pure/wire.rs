@@ -6,7 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::explain::Explanation;
 use super::receipt::Receipt;
 
 /// The protocol version a sidecar announces. Additions keep it; anything else makes it 2.
@@ -202,21 +201,6 @@ pub struct ScreenLine {
     pub cursor_visible: bool,
     /// The window title.
     pub title: String,
-}
-
-/// Why the sidecar thinks what it thinks.
-#[derive(Clone, Debug, Serialize)]
-pub struct ExplainLine {
-    /// `mosaic.explain/1`.
-    pub schema: String,
-    /// Who speaks.
-    #[serde(flatten)]
-    pub origin: Origin,
-    /// The explanation for a person.
-    pub text: String,
-    /// The same for programs.
-    #[serde(flatten)]
-    pub explanation: Explanation,
 }
 
 /// A request that got no other answer.

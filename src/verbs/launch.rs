@@ -4,18 +4,19 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::ask;
 use super::handoff::{self, Report};
 use super::place::Place;
+use super::program;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pidfd::PidFd;
+use crate::os::pty;
 use crate::os::socket::{self, Bound};
 use crate::os::tmux::Tmux;
-use crate::os::{files, pty};
-use crate::pure::settings::{Settings, join_path};
+use crate::pure::settings::Settings;
 use crate::units::AgentName;
 
 /// How long the sidecar may take to say that it is up. A cold npm runtime on a loaded machine took 6 s
@@ -41,7 +42,7 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
         return already_there(&place, name, &tmux, tell);
     }
     // Before anything is made, so that a missing runtime leaves nothing behind.
-    super::run::check_runtime(&place, name)?;
+    program::check(&place, name)?;
     std::fs::create_dir_all(&place.settings.workdir).map_err(|e| {
         let what = format!(
             "making the working directory {}",
@@ -213,67 +214,5 @@ pub fn find_tmux(settings: &Settings) -> Result<Tmux, Failure> {
     Ok(Tmux {
         binary,
         socket: settings.tmux_socket.clone(),
-    })
-}
-
-/// The PATH the runtime gets: the prefix directories that exist, always first, then the old one.
-pub fn path_for_runtime(settings: &Settings) -> String {
-    let old = std::env::var("PATH").unwrap_or_default();
-    let npm = npm_prefix(settings, &old);
-    let prefix: Vec<PathBuf> = settings
-        .path_prefix(npm.as_deref())
-        .into_iter()
-        .filter(|dir| dir.is_dir())
-        .collect();
-    join_path(&prefix, &old)
-}
-
-/// What `npm config get prefix` would say, without waiting 300 ms for node to say it, where npm is
-/// node's own; a wrapper of that name is asked.
-fn npm_prefix(settings: &Settings, path: &str) -> Option<PathBuf> {
-    let npm = pty::find_program("npm", path, Path::new("/")).ok()?;
-    let real = std::fs::canonicalize(&npm).ok()?;
-    if !real.ends_with("npm-cli.js") {
-        let output = std::process::Command::new(npm)
-            .args(["config", "get", "prefix"])
-            .env("PATH", path)
-            .stdin(std::process::Stdio::null())
-            .output()
-            .ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        return Some(PathBuf::from(text.trim())).filter(|p| p.is_absolute());
-    }
-    let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-    if let Some(prefix) = var("npm_config_prefix").or_else(|| var("NPM_CONFIG_PREFIX")) {
-        return Some(PathBuf::from(prefix));
-    }
-    let user = var("npm_config_userconfig")
-        .or_else(|| var("NPM_CONFIG_USERCONFIG"))
-        .map_or_else(|| settings.home.join(".npmrc"), PathBuf::from);
-    let node = pty::find_program("node", path, Path::new("/")).ok()?;
-    let node = std::fs::canonicalize(node).ok()?;
-    let global = var("PREFIX")
-        .map(PathBuf::from)
-        .or_else(|| Some(node.parent()?.parent()?.to_owned()))?;
-    npmrc_prefix(&user, settings)
-        .or_else(|| npmrc_prefix(&global.join("etc/npmrc"), settings))
-        .or(Some(global))
-}
-
-/// The `prefix` an npmrc file sets.
-fn npmrc_prefix(file: &Path, settings: &Settings) -> Option<PathBuf> {
-    let bytes = files::read_small(&std::fs::canonicalize(file).ok()?, 64 * 1024).ok()?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let value = text
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .filter(|(key, _)| key.trim() == "prefix")
-        .map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
-        .next_back()?;
-    let home = settings.home.to_string_lossy();
-    let value = value.replace("${HOME}", &home).replace("$HOME", &home);
-    Some(match value.strip_prefix("~/") {
-        Some(rest) => settings.home.join(rest),
-        None => PathBuf::from(value),
     })
 }

@@ -12,14 +12,14 @@ mod handoff;
 pub mod launch;
 mod log;
 pub mod place;
+mod program;
 mod ps;
 mod replay;
 pub mod run;
 mod send;
 mod server;
+mod setup;
 mod show;
-
-pub use send::{Body, Options as SendOptions};
 
 /// Does what the command line asks for; returns the exit code.
 ///

@@ -6,12 +6,8 @@
 //! before the next thing is taken.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,37 +16,22 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::handoff::{self, Report};
-use super::place::Place;
 use super::server::{self, Clients, Heard};
+use super::setup::{self, Sidecar};
+use crate::cli::agent::RunOptions;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pidfd::PidFd;
 use crate::os::process::{self, Exit};
-use crate::os::pty::{self, Program, Pty};
 use crate::os::pump::{Batch, Event, Pump};
-use crate::os::signals::Signals;
-use crate::os::tty::{self, Outer};
-use crate::os::{files, socket, watch};
+use crate::os::tty::{self};
+use crate::os::{files, watch};
 use crate::pure::beat::Beat;
-use crate::pure::command::{self, Command};
 use crate::pure::delivery::{Life, Pulse, Written};
 use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
 use crate::pure::message::{PASTE_END, PASTE_START};
 use crate::pure::profile::{ProcessFacts, Profiles};
 use crate::pure::wire::State;
-use crate::units::{AgentName, TermSize};
-
-/// What `run` was asked for.
-#[derive(Debug, Default)]
-pub struct Options {
-    /// The agent's name.
-    pub name: Option<AgentName>,
-    /// The launcher's socket, if `launch` started us.
-    pub handoff: Option<PathBuf>,
-    /// The runtime's name as the pane should show it.
-    pub shown_as: Option<String>,
-    /// The runtime's command, if given after `--`.
-    pub command: Vec<OsString>,
-}
+use crate::units::TermSize;
 
 /// How long the runtime may take to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -71,8 +52,8 @@ const UP_AFTER: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// What kept the runtime from being started.
-pub fn run(options: Options) -> Result<u8, Failure> {
-    show_runtime_in_pane(&options);
+pub fn run(options: RunOptions) -> Result<u8, Failure> {
+    setup::show_runtime_in_pane(&options);
     install_panic_hook();
     process::keep_memory_small();
     let mut launcher = None;
@@ -88,7 +69,7 @@ pub fn run(options: Options) -> Result<u8, Failure> {
         process::replace_environment(vars, handoff::belongs_to_pane);
         launcher = Some(stream);
     }
-    let result = prepare(&options).and_then(|sidecar| sidecar.serve(&mut launcher));
+    let result = setup::prepare(&options).and_then(|sidecar| serve(sidecar, &mut launcher));
     if let Err(failure) = &result {
         handoff::report(
             launcher,
@@ -101,321 +82,112 @@ pub fn run(options: Options) -> Result<u8, Failure> {
     result
 }
 
-/// In tmux, starts this program again under the runtime's name, so that `pane_current_command` shows
-/// it: tmux takes the name from `argv[0]` of the process in front, which is us.
-fn show_runtime_in_pane(options: &Options) {
-    if std::env::var_os("TMUX_PANE").is_none() || !std::io::stdin().is_terminal() {
-        return;
-    }
-    let mut args = std::env::args_os();
-    let arg0 = args.next().unwrap_or_default();
-    let asked = options.shown_as.clone().or_else(|| {
-        let first = options.command.first()?.to_string_lossy().into_owned();
-        Some(first.rsplit('/').next().unwrap_or(&first).to_owned())
-    });
-    let wanted = asked
-        .or_else(|| std::env::var("MOSAIC_AGENT_RUNTIME").ok())
-        .unwrap_or_else(|| "pi".into());
-    if arg0 == *wanted {
-        return;
-    }
-    if let Ok(exe) = std::env::current_exe() {
-        // Returns only if it failed; then the pane shows our own name, which harms nothing.
-        let failed = std::process::Command::new(exe)
-            .arg0(&wanted)
-            .args(args)
-            .exec();
-        tracing::debug!("the pane will show mosaic-agent: {failed}");
-    }
-}
-
-/// Everything that is held while the runtime lives.
-struct Sidecar {
-    name: AgentName,
-    place: Place,
-    socket_path: PathBuf,
-    tmux_socket: Option<String>,
-    _locks: Vec<files::Lock>,
-    listener: std::os::unix::net::UnixListener,
-    bound: socket::Bound,
-    signals: Signals,
-    outer: Option<Outer>,
-    pty: Pty,
-    size: TermSize,
-    child: i32,
-    started: SystemTime,
-    boot: String,
-}
-
-fn prepare(options: &Options) -> Result<Sidecar, Failure> {
-    let place = Place::here()?;
-    let name = match &options.name {
-        Some(name) => name.clone(),
-        None => super::place::name_from_environment("run")?,
-    };
-    let program = program(options, &place, &name)?;
-    place.prepare()?;
-    super::log::to_file(&place.settings.run_dir.join(format!("{name}.log")));
-    let locks = own(&place, &name)?;
-    let socket_path = place.socket(&name);
-    let (listener, bound) = socket::bind_private(&socket_path)?;
-    let signals = Signals::listen().doing(|| "listening to signals".into())?;
-    let outer = Outer::take().doing(|| "taking the terminal into raw mode".into())?;
-    let size = outer.as_ref().map_or(TermSize::DEFAULT, Outer::size);
-    let pty = Pty::open(size, outer.as_ref().map(Outer::modes))
-        .doing(|| "opening a pty for the runtime".into())?;
-    process::adopt_orphans();
-    let child = pty.spawn(&program).map_err(|e| {
-        let code = match e.kind() {
-            std::io::ErrorKind::NotFound => exit::NOT_FOUND,
-            _ => exit::NOT_EXECUTABLE,
-        };
-        let what = format!(
-            "starting {} in {}",
-            program.path.display(),
-            program.dir.display()
-        );
-        Failure::new(code, what, e)
-            .hint("check the file's mode, its first line and the working directory")
-    })?;
-    Ok(Sidecar {
-        tmux_socket: tmux_socket(),
-        name,
-        place,
-        socket_path,
-        _locks: locks,
-        listener,
-        bound,
-        signals,
-        outer,
-        pty,
-        size,
-        child,
-        started: SystemTime::now(),
-        boot: process::boot_id(),
-    })
-}
-
-/// The name of the tmux socket this pane belongs to; empty for the default one.
-fn tmux_socket() -> Option<String> {
-    let tmux = std::env::var("TMUX").ok()?;
-    let path = tmux.split(',').next()?;
-    let name = path.rsplit('/').next()?;
-    Some(if name == "default" {
-        String::new()
-    } else {
-        name.to_owned()
-    })
-}
-
-/// One owner per agent: a lock beside the heartbeat and one beside the socket.
-fn own(place: &Place, name: &AgentName) -> Result<Vec<files::Lock>, Failure> {
-    let mut dirs = vec![place.settings.run_dir.clone()];
-    let sockets = place.socket_dir();
-    if sockets != dirs[0] {
-        dirs.push(sockets);
-    }
-    dirs.iter()
-        .map(|dir| {
-            let path = dir.join(format!("{name}.lock"));
-            match files::Lock::take(&path).doing(|| format!("locking {}", path.display()))? {
-                Ok(lock) => Ok(lock),
-                Err(owner) => Err(Failure::new(
-                    exit::INTERNAL,
-                    format!("starting the agent {name}"),
-                    format!("it is owned by the sidecar with pid {owner}"),
-                )
-                .hint(format!("see `mosaic-agent status {name}`"))),
-            }
-        })
-        .collect()
-}
-
-/// The runtime's command as the environment asks for it.
-fn command_of(place: &Place) -> Result<Vec<OsString>, Failure> {
-    match command::parse(&place.settings.command)
-        .map_err(|e| Failure::new(exit::CONFIG, "reading MOSAIC_AGENT_COMMAND", e))?
-    {
-        Command::Words(words) => Ok(words.into_iter().map(OsString::from).collect()),
-        Command::Shell(line) => Ok(["/bin/sh", "-c", &line].map(OsString::from).to_vec()),
-    }
-}
-
-/// Finds the runtime's executable.
-fn executable(
-    name: &AgentName,
-    argv: &[OsString],
-    path: &str,
-    dir: &Path,
-) -> Result<PathBuf, Failure> {
-    let first = argv
-        .first()
-        .map(|a| a.to_string_lossy())
-        .unwrap_or_default();
-    pty::find_program(&first, path, dir).map_err(|e| {
-        let code = match e.kind() {
-            std::io::ErrorKind::PermissionDenied => exit::NOT_EXECUTABLE,
-            _ => exit::NOT_FOUND,
-        };
-        Failure::new(code, format!("starting the runtime of {name}"), e).hint(
-            "install it, or set MOSAIC_RUNTIME_BIN to its directory or MOSAIC_AGENT_COMMAND to its command",
-        )
-    })
-}
-
-/// Looks for the runtime that the environment asks for, before anything is made.
-///
-/// # Errors
-/// 127 with the PATH that was searched, 126, or 78 for a command line that cannot be read.
-pub fn check_runtime(place: &Place, name: &AgentName) -> Result<(), Failure> {
-    let path = super::launch::path_for_runtime(&place.settings);
-    executable(name, &command_of(place)?, &path, &place.settings.workdir).map(|_| ())
-}
-
-/// What to start, and with which environment.
-fn program(options: &Options, place: &Place, name: &AgentName) -> Result<Program, Failure> {
-    let settings = &place.settings;
-    let path = super::launch::path_for_runtime(settings);
-    let argv = match options.command.as_slice() {
-        [] => command_of(place)?,
-        given => given.to_vec(),
-    };
-    let dir = if options.handoff.is_some() || std::env::var_os("MOSAIC_AGENT_WORKDIR").is_some() {
-        settings.workdir.clone()
-    } else {
-        std::env::current_dir().unwrap_or_else(|_| settings.workdir.clone())
-    };
-    std::fs::create_dir_all(&dir).map_err(|e| {
-        Failure::new(
-            exit::CONFIG,
-            format!("making the working directory {}", dir.display()),
-            e,
-        )
-    })?;
-    let file = executable(name, &argv, &path, &dir)?;
-    let mut env: Vec<(OsString, OsString)> = std::env::vars_os()
-        .filter(|(key, _)| {
-            key != "NOTIFY_SOCKET" && key != "WATCHDOG_USEC" && key != "WATCHDOG_PID"
-        })
-        .collect();
-    let sock = place.socket(name).into_os_string();
-    for (key, value) in [
-        ("PATH", path.into()),
-        ("MOSAIC_AGENT_NAME", name.as_str().into()),
-        ("MOSAIC_AGENT_RUNTIME", settings.runtime.clone().into()),
-        ("MOSAIC_AGENT_MODEL", settings.model.clone().into()),
-        ("MOSAIC_AGENT_SOCK", sock),
-    ] {
-        env.retain(|(k, _)| k != key);
-        env.push((key.into(), value));
-    }
-    Ok(Program {
-        path: file,
-        argv,
-        env,
-        dir,
-    })
-}
-
 fn readable(fd: BorrowedFd<'_>) -> Result<AsyncFd<OwnedFd>, Failure> {
     watch::readable(fd).doing(|| "preparing to wait".into())
 }
 
-impl Sidecar {
-    fn serve(self, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .doing(|| "starting the event loop".into())
-            .and_then(|runtime| {
-                let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, self.live(launcher))
-            })
-    }
+fn serve(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .doing(|| "starting the event loop".into())
+        .and_then(|runtime| {
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime, live(sidecar, launcher))
+        })
+}
 
-    async fn live(self, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
-        let outer_fd = match &self.outer {
-            Some(outer) => Some(
-                outer
-                    .duplicate()
-                    .doing(|| "duplicating the terminal".into())?,
-            ),
-            None => None,
-        };
-        let master = self
-            .pty
-            .duplicate()
-            .doing(|| "duplicating the pty".into())?;
-        let pump = Pump::start(outer_fd, master).doing(|| "starting the byte pump".into())?;
-        let pidfd = PidFd::open(self.child).doing(|| "watching the runtime".into())?;
-        server::raise_file_limit();
-        let (ask, mut asked) = mpsc::channel(256);
-        let clients = Clients::serve(self.listener.try_clone().doing(|| "serving".into())?, ask)
-            .doing(|| "serving the ack socket".into())?;
-        clients.greet_with(server::hello_line(self.place.origin(&self.name)));
-        let now = now();
-        let profiles = Profiles::with(&files::profile_files(&self.place.settings.profile_dir));
-        let tag = format!(
-            "{:x}-{:x}",
-            std::process::id(),
-            crate::pure::receipt::unix_ms(now.wall)
-        );
-        let harness = Harness::new(profiles, self.size, self.place.settings.interval, tag, now);
-        let mut alarm = watch::Alarm::new().doing(|| "making a timer".into())?;
-        let alarm_fd = readable(alarm.readable())?;
-        let (pump_fd, pid_fd, signal_fd) = (
-            readable(pump.readable())?,
-            readable(pidfd.as_fd())?,
-            readable(self.signals.readable())?,
-        );
-        let mut at_work = AtWork {
-            sidecar: self,
-            pump,
-            harness,
-            clients,
-            waiting: HashMap::new(),
-            seq: 0,
-            reason: None,
-            stopping: None,
-            drained: false,
-            panics: 0,
-            since: now,
-            up: launcher.take(),
-        };
-        let mut batch = Batch::default();
-        let mut ended_seen = false;
-        at_work.handle(Input::Tick);
-        while !at_work.drained {
-            alarm
-                .set(at_work.deadline())
-                .doing(|| "setting the timer".into())?;
-            tokio::select! {
-                biased;
-                ready = pump_fd.readable() => {
-                    if let Ok(mut ready) = ready { ready.clear_ready(); }
-                    at_work.pump.take(&mut batch);
-                    at_work.take_batch(&batch);
-                }
-                ready = pid_fd.readable(), if !ended_seen => {
-                    if ready.is_ok() {
-                        ended_seen = at_work.runtime_ended();
-                    }
-                }
-                ready = signal_fd.readable() => {
-                    if let Ok(mut ready) = ready { ready.clear_ready(); }
-                    at_work.take_signals();
-                }
-                Some(heard) = asked.recv() => at_work.take_heard(heard),
-                ready = alarm_fd.readable() => {
-                    if let Ok(mut ready) = ready { ready.clear_ready(); }
-                    alarm.rang();
-                    at_work.tick();
+async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
+    let outer_fd = match &sidecar.outer {
+        Some(outer) => Some(
+            outer
+                .duplicate()
+                .doing(|| "duplicating the terminal".into())?,
+        ),
+        None => None,
+    };
+    let master = sidecar
+        .pty
+        .duplicate()
+        .doing(|| "duplicating the pty".into())?;
+    let pump = Pump::start(outer_fd, master).doing(|| "starting the byte pump".into())?;
+    let pidfd = PidFd::open(sidecar.child).doing(|| "watching the runtime".into())?;
+    server::raise_file_limit();
+    let (ask, mut asked) = mpsc::channel(256);
+    let clients = Clients::serve(
+        sidecar.listener.try_clone().doing(|| "serving".into())?,
+        ask,
+    )
+    .doing(|| "serving the ack socket".into())?;
+    clients.greet_with(server::hello_line(sidecar.place.origin(&sidecar.name)));
+    let now = now();
+    let profiles = Profiles::with(&files::profile_files(&sidecar.place.settings.profile_dir));
+    let tag = format!(
+        "{:x}-{:x}",
+        std::process::id(),
+        crate::pure::receipt::unix_ms(now.wall)
+    );
+    let harness = Harness::new(
+        profiles,
+        sidecar.size,
+        sidecar.place.settings.interval,
+        tag,
+        now,
+    );
+    let mut alarm = watch::Alarm::new().doing(|| "making a timer".into())?;
+    let alarm_fd = readable(alarm.readable())?;
+    let (pump_fd, pid_fd, signal_fd) = (
+        readable(pump.readable())?,
+        readable(pidfd.as_fd())?,
+        readable(sidecar.signals.readable())?,
+    );
+    let mut at_work = AtWork {
+        sidecar,
+        pump,
+        harness,
+        clients,
+        waiting: HashMap::new(),
+        seq: 0,
+        reason: None,
+        stopping: None,
+        drained: false,
+        panics: 0,
+        since: now,
+        up: launcher.take(),
+    };
+    let mut batch = Batch::default();
+    let mut ended_seen = false;
+    at_work.handle(Input::Tick);
+    while !at_work.drained {
+        alarm
+            .set(at_work.deadline())
+            .doing(|| "setting the timer".into())?;
+        tokio::select! {
+            biased;
+            ready = pump_fd.readable() => {
+                if let Ok(mut ready) = ready { ready.clear_ready(); }
+                at_work.pump.take(&mut batch);
+                at_work.take_batch(&batch);
+            }
+            ready = pid_fd.readable(), if !ended_seen => {
+                if ready.is_ok() {
+                    ended_seen = at_work.runtime_ended();
                 }
             }
+            ready = signal_fd.readable() => {
+                if let Ok(mut ready) = ready { ready.clear_ready(); }
+                at_work.take_signals();
+            }
+            Some(heard) = asked.recv() => at_work.take_heard(heard),
+            ready = alarm_fd.readable() => {
+                if let Ok(mut ready) = ready { ready.clear_ready(); }
+                alarm.rang();
+                at_work.tick();
+            }
         }
-        Ok(at_work.finish().await)
     }
+    Ok(at_work.finish().await)
 }
 
 fn now() -> Now {

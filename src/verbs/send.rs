@@ -1,51 +1,17 @@
 //! `send` and `verify`: a message in, a receipt out.
 
 use std::io::Read;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::ask::{self, NoAnswer};
 use super::place::Place;
+use crate::cli::agent::{Body, SendOptions};
 use crate::failure::{Failure, exit};
 use crate::pure::harness::TIMEOUT;
 use crate::pure::message::{BODY_MAX, Refusal};
 use crate::pure::receipt::{Receipt, Verdict, unix_ms};
 use crate::pure::wire::{ReceiptLine, Request};
 use crate::units::AgentName;
-
-/// Where the message comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// Given with `-m`.
-    Text(String),
-    /// A file.
-    File(PathBuf),
-    /// Standard input.
-    Stdin,
-}
-
-/// What `send` was asked for.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// To whom.
-    pub name: AgentName,
-    /// What.
-    pub body: Body,
-    /// Wait for the verdict.
-    pub verify: bool,
-    /// How long it may wait for its turn.
-    pub timeout: Option<Duration>,
-    /// Who writes; found out if not given.
-    pub from: Option<String>,
-    /// Type the message without a preamble.
-    pub bare: bool,
-    /// The message's id.
-    pub id: Option<String>,
-    /// `hold`, `type` or `refuse`.
-    pub when_busy: Option<String>,
-    /// `refuse` or `wait`.
-    pub when_draft: Option<String>,
-}
 
 /// After the message had its turn, the procedure itself takes at most this long: paste, echo, two
 /// Enters with their evidence, and the removal of a long draft.
@@ -55,7 +21,7 @@ const PROCEDURE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Only what keeps the message from being read; everything after that is a receipt.
-pub fn send(options: &Options, json: bool, quiet: bool) -> Result<u8, Failure> {
+pub fn send(options: &SendOptions, json: bool, quiet: bool) -> Result<u8, Failure> {
     let place = Place::here()?;
     let text = match read_body(&options.body)? {
         Ok(text) => text,

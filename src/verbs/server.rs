@@ -19,12 +19,11 @@ use tokio::time::timeout;
 
 use crate::failure::exit;
 use crate::os::socket::{self, Peer};
-use crate::pure::explain::Explanation;
+use crate::pure::explain::ExplainLine;
 use crate::pure::harness::{Asker, Harness, Now};
 use crate::pure::receipt::{Receipt, Verdict};
 use crate::pure::wire::{
-    self, ErrorLine, ExplainLine, Hello, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request,
-    ScreenLine, Status,
+    self, ErrorLine, Hello, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine, Status,
 };
 
 /// Most connections at once.
@@ -400,7 +399,7 @@ pub fn verify(harness: &Harness, origin: Origin, request: &Request) -> Vec<u8> {
     let receipt = harness
         .waiting(id, contains)
         .map(|r| *r)
-        .or_else(|| harness.receipt(id, contains, since).cloned())
+        .or_else(|| harness.ledger().find(id, contains, since).cloned())
         .unwrap_or_else(|| {
             let why = "this sidecar has seen no such message";
             let mut none = Receipt::bare(
@@ -475,7 +474,7 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         rows: size.rows,
         held: harness.held(),
         exit: ended.map(crate::pure::harness::Ended::words),
-        last_receipt: harness.last_receipt().cloned(),
+        last_receipt: harness.ledger().last().cloned(),
         warnings,
         version: env!("CARGO_PKG_VERSION").into(),
     })
@@ -498,11 +497,5 @@ pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
 
 /// The answer to `explain`.
 pub fn explain_line(harness: &Harness, origin: Origin) -> Vec<u8> {
-    let explanation = Explanation::of(harness);
-    wire::line(&ExplainLine {
-        schema: "mosaic.explain/1".into(),
-        origin,
-        text: explanation.text(),
-        explanation,
-    })
+    wire::line(&ExplainLine::of(harness, origin))
 }

@@ -1,0 +1,167 @@
+//! Before the loop of `run`: everything the sidecar holds is made or taken here, in an order in which a
+//! failure leaves nothing half done.
+
+use std::io::IsTerminal;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::place::Place;
+use super::program;
+use crate::cli::agent::RunOptions;
+use crate::failure::{Doing, Failure, exit};
+use crate::os::pty::Pty;
+use crate::os::signals::Signals;
+use crate::os::tty::Outer;
+use crate::os::{files, process, socket};
+use crate::units::{AgentName, TermSize};
+
+/// In tmux, starts this program again under the runtime's name, so that `pane_current_command` shows
+/// it: tmux takes the name from `argv[0]` of the process in front, which is us.
+pub fn show_runtime_in_pane(options: &RunOptions) {
+    if std::env::var_os("TMUX_PANE").is_none() || !std::io::stdin().is_terminal() {
+        return;
+    }
+    let mut args = std::env::args_os();
+    let arg0 = args.next().unwrap_or_default();
+    let asked = options.shown_as.clone().or_else(|| {
+        let first = options.command.first()?.to_string_lossy().into_owned();
+        Some(first.rsplit('/').next().unwrap_or(&first).to_owned())
+    });
+    let wanted = asked
+        .or_else(|| std::env::var("MOSAIC_AGENT_RUNTIME").ok())
+        .unwrap_or_else(|| "pi".into());
+    if arg0 == *wanted {
+        return;
+    }
+    if let Ok(exe) = std::env::current_exe() {
+        // Returns only if it failed; then the pane shows our own name, which harms nothing.
+        let failed = std::process::Command::new(exe)
+            .arg0(&wanted)
+            .args(args)
+            .exec();
+        tracing::debug!("the pane will show mosaic-agent: {failed}");
+    }
+}
+
+/// Everything that is held while the runtime lives. What was borrowed is given back when it is dropped.
+pub struct Sidecar {
+    /// The agent.
+    pub name: AgentName,
+    /// Where its files are.
+    pub place: Place,
+    /// Where its socket is.
+    pub socket_path: PathBuf,
+    /// The tmux socket its pane lives on, if it is in tmux.
+    pub tmux_socket: Option<String>,
+    /// Held: nobody else owns this agent.
+    pub _locks: Vec<files::Lock>,
+    /// The ack socket.
+    pub listener: UnixListener,
+    /// The ack socket's path, removed at the end.
+    pub bound: socket::Bound,
+    /// The signals that concern us.
+    pub signals: Signals,
+    /// The terminal, in raw mode, if there is one.
+    pub outer: Option<Outer>,
+    /// The runtime's terminal.
+    pub pty: Pty,
+    /// The terminal's size.
+    pub size: TermSize,
+    /// The process we started.
+    pub child: i32,
+    /// When that was.
+    pub started: SystemTime,
+    /// The kernel's id of this boot.
+    pub boot: String,
+}
+
+/// Makes and takes everything the sidecar needs, and starts the runtime as the last of it: whatever fails
+/// before leaves nothing behind.
+///
+/// # Errors
+/// What kept the runtime from being started.
+pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
+    let place = Place::here()?;
+    let name = match &options.name {
+        Some(name) => name.clone(),
+        None => super::place::name_from_environment("run")?,
+    };
+    let program = program::of(options, &place, &name)?;
+    place.prepare()?;
+    super::log::to_file(&place.settings.run_dir.join(format!("{name}.log")));
+    let locks = own(&place, &name)?;
+    let socket_path = place.socket(&name);
+    let (listener, bound) = socket::bind_private(&socket_path)?;
+    let signals = Signals::listen().doing(|| "listening to signals".into())?;
+    let outer = Outer::take().doing(|| "taking the terminal into raw mode".into())?;
+    let size = outer.as_ref().map_or(TermSize::DEFAULT, Outer::size);
+    let pty = Pty::open(size, outer.as_ref().map(Outer::modes))
+        .doing(|| "opening a pty for the runtime".into())?;
+    process::adopt_orphans();
+    let child = pty.spawn(&program).map_err(|e| {
+        let code = match e.kind() {
+            std::io::ErrorKind::NotFound => exit::NOT_FOUND,
+            _ => exit::NOT_EXECUTABLE,
+        };
+        let what = format!(
+            "starting {} in {}",
+            program.path.display(),
+            program.dir.display()
+        );
+        Failure::new(code, what, e)
+            .hint("check the file's mode, its first line and the working directory")
+    })?;
+    Ok(Sidecar {
+        tmux_socket: tmux_socket(),
+        name,
+        place,
+        socket_path,
+        _locks: locks,
+        listener,
+        bound,
+        signals,
+        outer,
+        pty,
+        size,
+        child,
+        started: SystemTime::now(),
+        boot: process::boot_id(),
+    })
+}
+
+/// The name of the tmux socket this pane belongs to; empty for the default one.
+fn tmux_socket() -> Option<String> {
+    let tmux = std::env::var("TMUX").ok()?;
+    let path = tmux.split(',').next()?;
+    let name = path.rsplit('/').next()?;
+    Some(if name == "default" {
+        String::new()
+    } else {
+        name.to_owned()
+    })
+}
+
+/// One owner per agent: a lock beside the heartbeat and one beside the socket.
+fn own(place: &Place, name: &AgentName) -> Result<Vec<files::Lock>, Failure> {
+    let mut dirs = vec![place.settings.run_dir.clone()];
+    let sockets = place.socket_dir();
+    if sockets != dirs[0] {
+        dirs.push(sockets);
+    }
+    dirs.iter()
+        .map(|dir| {
+            let path = dir.join(format!("{name}.lock"));
+            match files::Lock::take(&path).doing(|| format!("locking {}", path.display()))? {
+                Ok(lock) => Ok(lock),
+                Err(owner) => Err(Failure::new(
+                    exit::INTERNAL,
+                    format!("starting the agent {name}"),
+                    format!("it is owned by the sidecar with pid {owner}"),
+                )
+                .hint(format!("see `mosaic-agent status {name}`"))),
+            }
+        })
+        .collect()
+}
