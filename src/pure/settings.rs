@@ -50,7 +50,15 @@ impl Settings {
             .map(PathBuf::from)
             .or_else(home_of_user)
             .ok_or("HOME is not set and the user has no home directory")?;
-        let config = get("MOSAIC_HOME").map_or_else(|| home.join(".config/mosaic"), PathBuf::from);
+        // `launch` and the `run` it starts stand in different directories: a relative path would mean two.
+        let dir = |name: &str| match get(name).map(PathBuf::from) {
+            Some(dir) if !dir.is_absolute() => Err(format!(
+                "{name} is {}; it takes an absolute path",
+                dir.display()
+            )),
+            dir => Ok(dir),
+        };
+        let config = dir("MOSAIC_HOME")?.unwrap_or_else(|| home.join(".config/mosaic"));
         let runtime = get("MOSAIC_AGENT_RUNTIME").unwrap_or_else(|| "pi".into());
         let model = get("MOSAIC_AGENT_MODEL").unwrap_or_default();
         let command = get("MOSAIC_AGENT_COMMAND").unwrap_or_else(|| {
@@ -74,13 +82,18 @@ impl Settings {
         };
         Ok(Settings {
             tmux_socket: get("MOSAIC_TMUX_SOCKET").unwrap_or_default(),
-            workdir: get("MOSAIC_AGENT_WORKDIR").map_or_else(|| home.clone(), PathBuf::from),
-            runtime_bin: get("MOSAIC_RUNTIME_BIN").map(PathBuf::from),
-            run_dir: get("MOSAIC_HEARTBEAT_RUN_DIR")
-                .map_or_else(|| config.join("fleet/run"), PathBuf::from),
-            runtime_dir: get("XDG_RUNTIME_DIR").map(|d| PathBuf::from(d).join("mosaic")),
-            profile_dir: get("XDG_CONFIG_HOME")
-                .map_or_else(|| home.join(".config"), PathBuf::from)
+            workdir: dir("MOSAIC_AGENT_WORKDIR")?.unwrap_or_else(|| home.clone()),
+            runtime_bin: dir("MOSAIC_RUNTIME_BIN")?,
+            run_dir: dir("MOSAIC_HEARTBEAT_RUN_DIR")?.unwrap_or_else(|| config.join("fleet/run")),
+            // The XDG rule for both: a relative path is to be ignored.
+            runtime_dir: dir("XDG_RUNTIME_DIR")
+                .ok()
+                .flatten()
+                .map(|d| d.join("mosaic")),
+            profile_dir: dir("XDG_CONFIG_HOME")
+                .ok()
+                .flatten()
+                .unwrap_or_else(|| home.join(".config"))
                 .join("mosaic/agent/profiles"),
             interval: Duration::from_secs(interval),
             tenant_id: get("MOSAIC_TENANT_ID"),
@@ -168,6 +181,13 @@ mod tests {
         assert_eq!(s, Ok(PathBuf::from("/m/fleet/run")));
         let e = read(&[("MOSAIC_HEARTBEAT_INTERVAL", "soon")]);
         assert!(e.is_err_and(|e| e.contains("MOSAIC_HEARTBEAT_INTERVAL") && e.contains("soon")));
+    }
+
+    #[test]
+    fn a_relative_directory_is_refused_by_name() {
+        let e = read(&[("MOSAIC_HEARTBEAT_RUN_DIR", "run")]);
+        assert!(e.is_err_and(|e| e.starts_with("MOSAIC_HEARTBEAT_RUN_DIR is run")));
+        assert!(read(&[("XDG_RUNTIME_DIR", "run")]).is_ok_and(|s| s.runtime_dir.is_none()));
     }
 
     #[test]
