@@ -13,6 +13,9 @@
 //! half from minute to minute, ratios hardly. Trust in this order: memory, context switches, CPU, ratios,
 //! absolute times.
 //!
+//! Two things have no peer: how much `mosaic-agent launch` adds to a session made by tmux alone, and how
+//! soon `status` is answered in a crowd (`verbs.rs`).
+//!
 //! The inner program is never counted; helpers of a wrapper always are. Floors and goals come from the
 //! contract (`docs/`), and `met?` compares them with the median. "No difference to be seen" in a tmux pane
 //! is taken as 0.95 and more. PSS shares the pages of libc with whoever else maps them: compare it within
@@ -27,6 +30,7 @@ mod inner;
 mod measure;
 mod procfs;
 mod terminal;
+mod verbs;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,7 +52,7 @@ usage: cargo bench --bench beside [-- OPTION…]
   --rounds N         rounds of each measurement (default 5)
   --agents N         wrappers at once for the memory of many (default 20; 100 for the record)
   --idle-seconds N   length of the idle window (default 60)
-  --only A,B,…       of: size start latency flood pane idle spinner memory many
+  --only A,B,…       of: size start launch latency flood pane idle spinner status memory many
   --agent PATH       the mosaic-agent to measure (default: the one of this build directory)
   --no-agent         measure the peers alone";
 
@@ -188,13 +192,15 @@ fn default_agent() -> io::Result<PathBuf> {
 /// Runs the measurements asked for; one that fails is told about and does not stop the others.
 fn measure_all(shop: &Workshop, options: &Options) -> (Vec<Row>, usize) {
     type Measure = fn(&Workshop, &Plan) -> io::Result<Vec<Row>>;
-    let all: [(&str, Measure); 9] = [
+    let all: [(&str, Measure); 11] = [
         ("latency", measure::latency),
         ("flood", measure::floods),
         ("pane", measure::pane_floods),
         ("start", measure::start),
+        ("launch", verbs::launch),
         ("idle", measure::idle),
         ("spinner", measure::spinner),
+        ("status", verbs::status),
         ("memory", measure::memory),
         ("many", measure::many),
         ("size", |shop, _| measure::sizes(shop)),
@@ -202,7 +208,13 @@ fn measure_all(shop: &Workshop, options: &Options) -> (Vec<Row>, usize) {
     let (mut rows, mut failed) = (Vec::new(), 0);
     for (name, measure) in all {
         let wanted = options.only.is_empty() || options.only.iter().any(|only| only == name);
-        if !wanted || (name == "pane" && !shop.has_tmux()) {
+        let possible = match name {
+            "pane" => shop.has_tmux(),
+            "launch" => shop.has_tmux() && shop.agent.is_some(),
+            "status" => shop.agent.is_some(),
+            _ => true,
+        };
+        if !wanted || !possible {
             continue;
         }
         eprintln!("beside: {name} …");

@@ -5,9 +5,12 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::SigSet;
 
 use crate::procfs;
 use crate::terminal::{COLUMNS, ROWS, Terminal};
@@ -45,6 +48,12 @@ impl Candidate {
 
 /// Set when the run is being taken down: nothing is started from then on.
 pub static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// A tmux server that stays without a session.
+pub struct Server {
+    home: PathBuf,
+    socket: String,
+}
 
 /// Programs and directories of this run.
 pub struct Workshop {
@@ -90,6 +99,11 @@ impl Workshop {
         self.tmux.is_some()
     }
 
+    /// The name of a tmux socket nobody else uses.
+    fn tmux_socket(&self) -> String {
+        format!("beside-{}-{}", std::process::id(), self.sessions.get())
+    }
+
     /// Starts a candidate with an inner program (mode and size).
     pub fn start(&self, candidate: Candidate, inner: &[&str]) -> io::Result<Terminal> {
         let home = self.session()?;
@@ -103,7 +117,7 @@ impl Workshop {
     pub fn start_in_pane(&self, candidate: Candidate, inner: &[&str]) -> io::Result<Terminal> {
         let home = self.session()?;
         let tmux = self.tmux.clone().unwrap_or_default();
-        let socket = format!("beside-{}-{}", std::process::id(), self.sessions.get());
+        let socket = self.tmux_socket();
         let (rows, columns) = (ROWS.to_string(), COLUMNS.to_string());
         let options = [
             "-u",
@@ -134,6 +148,65 @@ impl Workshop {
         Terminal::start(&format!("{} in tmux", candidate.name()), command)
     }
 
+    /// Starts a tmux server for detached sessions.
+    pub fn tmux_server(&self) -> io::Result<Server> {
+        let home = self.session()?;
+        let socket = self.tmux_socket();
+        let server = Server { home, socket };
+        let words = "-f /dev/null start-server ; set -s exit-empty off";
+        let words: Vec<&str> = words.split(' ').collect();
+        complete(self.tmux(&server, &words))?;
+        Ok(server)
+    }
+
+    /// A tmux command for this server.
+    pub fn tmux(&self, server: &Server, words: &[&str]) -> Command {
+        let tmux = self.tmux.clone().unwrap_or_default();
+        let mut argv = vec![tmux.into_os_string(), "-L".into(), (&server.socket).into()];
+        argv.extend(words.iter().map(OsString::from));
+        let mut command = self.command(&server.home, argv);
+        command.env("TMUX_TMPDIR", &server.home);
+        command
+    }
+
+    /// The command that makes a session with an inner program: tmux's own, or `mosaic-agent launch`.
+    pub fn session_maker(
+        &self,
+        candidate: Candidate,
+        server: &Server,
+        name: &str,
+        inner: &[&str],
+    ) -> Command {
+        let program = self.argv(Candidate::Direct, inner);
+        if candidate != Candidate::Agent {
+            let (rows, columns) = (ROWS.to_string(), COLUMNS.to_string());
+            let words = ["new-session", "-d", "-s", name, "-x", &columns, "-y", &rows];
+            let mut command = self.tmux(server, &words);
+            command.arg("--").args(program);
+            return command;
+        }
+        let agent = self.agent.clone().unwrap_or_default();
+        let argv = vec![agent.into(), "launch".into(), name.into()];
+        let mut command = self.command(&server.home, argv);
+        command
+            .env("TMUX_TMPDIR", &server.home)
+            .env("MOSAIC_TMUX_BIN", self.tmux.clone().unwrap_or_default())
+            .env("MOSAIC_TMUX_SOCKET", &server.socket)
+            .env("MOSAIC_AGENT_COMMAND", shell_line(&program));
+        command
+    }
+
+    /// The ack socket of the agent started last.
+    pub fn ack_socket(&self) -> PathBuf {
+        let home = self.root.join(self.sessions.get().to_string());
+        home.join("runtime/mosaic/bench.sock")
+    }
+
+    /// A path for a file of this run.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// The wrapper's processes: all but the inner program.
     pub fn wrapper(&self, terminal: &Terminal) -> Vec<i32> {
         procfs::tree(terminal.pid(), Some(&self.me))
@@ -161,13 +234,7 @@ impl Workshop {
 
     /// script takes a shell's line; the shell gives way to the program.
     fn script_argv(&self, program: &[OsString]) -> Vec<OsString> {
-        let mut line = String::from("exec");
-        for word in program {
-            line.push_str(&format!(
-                " '{}'",
-                word.to_string_lossy().replace('\'', r"'\''")
-            ));
-        }
+        let line = format!("exec {}", shell_line(program));
         let script = self.script.clone().unwrap_or_default();
         vec![
             script.into(),
@@ -177,7 +244,8 @@ impl Workshop {
         ]
     }
 
-    /// The whole environment is private to this start: nothing a user or an earlier run left counts.
+    /// The whole environment is private to this start: nothing a user or an earlier run left counts, nor
+    /// which signals we block.
     fn command(&self, home: &Path, argv: Vec<OsString>) -> Command {
         let mut words = argv.into_iter();
         let mut command = Command::new(words.next().unwrap_or_default());
@@ -188,13 +256,13 @@ impl Workshop {
             .env("HOME", home)
             .env("XDG_RUNTIME_DIR", home.join("runtime"))
             .env("MOSAIC_HEARTBEAT_RUN_DIR", home.join("run"));
+        // SAFETY: between fork and exec the hook makes a system call only; it neither allocates nor locks.
+        unsafe { command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?)) };
         command
     }
 
     fn session(&self) -> io::Result<PathBuf> {
-        if ENDING.load(Ordering::SeqCst) {
-            return Err(io::Error::other("not started, the run is being ended"));
-        }
+        unless_ending()?;
         let number = self.sessions.get() + 1;
         self.sessions.set(number);
         let home = self.root.join(number.to_string());
@@ -203,6 +271,36 @@ impl Workshop {
         private_directory(&home.join("run"))?;
         Ok(home)
     }
+}
+
+fn unless_ending() -> io::Result<()> {
+    match ENDING.load(Ordering::SeqCst) {
+        true => Err(io::Error::other("not started, the run is being ended")),
+        false => Ok(()),
+    }
+}
+
+/// Runs a command to its end; an error with what it printed if it fails.
+pub fn complete(mut command: Command) -> io::Result<()> {
+    unless_ending()?;
+    let output = command.stdin(Stdio::null()).output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!(
+            "{command:?}: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))),
+    }
+}
+
+/// The words as a shell would take them apart again.
+fn shell_line(words: &[OsString]) -> String {
+    let quoted = |word: &OsString| {
+        let word = word.to_string_lossy().replace('\'', r"'\''");
+        format!("'{word}'")
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 fn private_directory(path: &Path) -> io::Result<()> {

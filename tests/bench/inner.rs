@@ -1,4 +1,4 @@
-//! The program behind the wrappers: this very benchmark, started again with `--inner MODE [KB]`.
+//! The program behind the wrappers: this very benchmark, started again with `--inner MODE [KB or SOCKET]`.
 //!
 //! Every mode ends at end of file or at a ^D, so that the benchmark can always take it back through the
 //! same terminal it came by.
@@ -6,9 +6,12 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{OutputFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use nix::time::{ClockId, clock_gettime};
 
 /// Printed when the program is ready to be driven. No flood contains a `~`.
 pub const READY: &[u8] = b"~ready~";
@@ -30,6 +33,7 @@ pub fn run(arguments: &[String]) -> io::Result<()> {
         "echo" => echo(),
         "hello" => hello(),
         "idle" => idle(),
+        "tell" => tell(arguments.get(1).map_or("", String::as_str)),
         "spin" => spin(),
         "flood-text" => flood(&[text_pages()], bytes, true),
         "flood-tui" => flood(&[tui_frames()], bytes, false),
@@ -88,6 +92,20 @@ fn idle() -> io::Result<()> {
     raw(false)?;
     print(READY)?;
     for_each_input(|_| Ok(()))
+}
+
+/// Tells the benchmark when it had set raw mode and printed: in a detached session nobody sees it.
+fn tell(socket: &str) -> io::Result<()> {
+    raw(false)?;
+    print(READY)?;
+    let ready = monotonic()?.as_nanos().to_string();
+    UnixDatagram::unbound()?.send_to(ready.as_bytes(), socket)?;
+    for_each_input(|_| Ok(()))
+}
+
+/// A clock that is the same in every process.
+pub fn monotonic() -> io::Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_MONOTONIC)?.into())
 }
 
 /// Redraws one short line ten times a second, as an agent at work does.

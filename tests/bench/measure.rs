@@ -24,7 +24,7 @@ pub struct Plan {
 }
 
 /// Deadlines: far beyond what anything here takes, even on a loaded machine.
-const READY_WITHIN: Duration = Duration::from_secs(10);
+pub const READY_WITHIN: Duration = Duration::from_secs(10);
 const KEY_WITHIN: Duration = Duration::from_secs(2);
 const FLOOD_WITHIN: Duration = Duration::from_secs(60);
 
@@ -36,7 +36,7 @@ const FLOOD_ROUNDS: usize = 3;
 /// Copies of each candidate that idle side by side.
 const COPIES: usize = 3;
 
-type Rows = io::Result<Vec<Row>>;
+pub type Rows = io::Result<Vec<Row>>;
 
 /// Types single keys and waits for each one's echo.
 pub fn latency(shop: &Workshop, plan: &Plan) -> Rows {
@@ -361,13 +361,13 @@ fn wrappers(shop: &Workshop) -> Vec<Candidate> {
         .collect()
 }
 
-fn rotated(candidates: &[Candidate], round: usize) -> Vec<Candidate> {
+pub fn rotated(candidates: &[Candidate], round: usize) -> Vec<Candidate> {
     let mut order = candidates.to_vec();
     order.rotate_left(round % candidates.len().max(1));
     order
 }
 
-fn ready(mut terminal: Terminal) -> io::Result<Terminal> {
+pub fn ready(mut terminal: Terminal) -> io::Result<Terminal> {
     terminal.wait_for(READY, READY_WITHIN)?;
     Ok(terminal)
 }
@@ -379,7 +379,7 @@ fn flood(terminal: &mut Terminal) -> io::Result<Duration> {
 }
 
 /// The figure is taken already: a candidate that will not end is told about and killed.
-fn finish(terminal: Terminal) {
+pub fn finish(terminal: Terminal) {
     if let Err(e) = terminal.end() {
         eprintln!("beside: {e}");
     }
@@ -390,10 +390,10 @@ fn kilobytes(megabytes: usize) -> String {
 }
 
 /// Pauses between keys, 5 to 25 ms: the same ones for everybody, and no rhythm to fall into.
-struct Pauses(u64);
+pub struct Pauses(pub u64);
 
 impl Pauses {
-    fn next(&mut self) -> Duration {
+    pub fn next(&mut self) -> Duration {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

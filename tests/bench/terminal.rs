@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::inner;
@@ -49,7 +49,6 @@ impl Terminal {
         // SAFETY: between fork and exec the hook makes system calls only; it neither allocates nor locks.
         unsafe {
             command.pre_exec(|| {
-                SigSet::empty().thread_set_mask()?;
                 nix::unistd::setsid()?;
                 take_terminal(0, 0)?;
                 Ok(())
