@@ -102,6 +102,8 @@ pub struct Sight<'a> {
     pub pulse: Option<Pulse>,
     /// When a person last pressed a key.
     pub last_key: Option<Instant>,
+    /// When the kernel last said that the runtime was stopped or had input unread.
+    pub last_stall: Option<Instant>,
     /// The runtime has shown a composer before.
     pub been_ready: bool,
     /// The output seen so far ends inside a frame.
@@ -109,6 +111,12 @@ pub struct Sight<'a> {
 }
 
 impl Sight<'_> {
+    /// The kernel's last word, if it is no older than an instant.
+    fn fresh_pulse(&self, now: Instant) -> Option<Pulse> {
+        self.pulse
+            .filter(|p| now.saturating_duration_since(p.at) <= PULSE_IS_FRESH)
+    }
+
     /// When a person who has just pressed a key counts as resting, unless that is so already. Until
     /// then the composer may not show what was typed, and looks like ours alone.
     fn hand_rests_at(&self, now: Instant) -> Option<Instant> {
@@ -153,9 +161,7 @@ enum Phase {
     Pasting {
         since: Instant,
     },
-    Echo {
-        since: Instant,
-    },
+    Echo,
     Entering {
         judge: Box<Judge>,
     },
@@ -163,9 +169,9 @@ enum Phase {
         judge: Box<Judge>,
     },
     Clearing {
+        judge: Box<Judge>,
         pressed: u32,
         shown: String,
-        since: Instant,
     },
 }
 
@@ -183,8 +189,15 @@ const UNREAD_IS_WEDGED: Duration = Duration::from_millis(3_000);
 /// A pulse older than this is no basis for typing. It is answered within microseconds.
 const PULSE_IS_FRESH: Duration = Duration::from_millis(3);
 
-/// How often the kernel is asked whether our Enter was read, while the text stands in the composer.
+/// How often the kernel is asked whether what we wrote was read.
 const ASK_IF_READ: Duration = Duration::from_millis(100);
+
+/// A runtime that has not read what we wrote within this time is given up.
+const STALL_LASTS: Duration = Duration::from_secs(30);
+
+/// A runtime that has just caught up with its input may not have drawn it yet: a paste of ours that was
+/// given up, somebody's keys.
+const CATCHES_UP: Duration = Duration::from_millis(500);
 
 /// A paste that is not taken from us within this time is given up: 256 KiB need well under a second.
 const PASTE_LASTS: Duration = Duration::from_secs(5);
@@ -201,9 +214,14 @@ pub struct Delivery {
     phase: Phase,
     timing: Timing,
     enters: u8,
-    last_enter: Option<Instant>,
-    /// Since when the last Enter is known to have been read by a running runtime.
-    enter_read: Option<Instant>,
+    /// What we asked to be typed is not reported as written yet.
+    writing: bool,
+    /// When we last wrote something.
+    wrote: Instant,
+    /// Since when the kernel says that a running runtime has read all of it.
+    reading: Option<Instant>,
+    /// When the kernel was last asked.
+    asked_kernel: Option<Instant>,
     evidence: Vec<Evidence>,
     unread_since: Option<Instant>,
     /// The turn that was running when we typed on request: a dialog could have opened unseen.
@@ -215,12 +233,14 @@ impl Delivery {
     pub fn new(order: Order) -> Delivery {
         Delivery {
             wanted: Wanted::new(&order.text, order.words_at),
-            order,
             phase: Phase::Gate { refusing: None },
             timing: Timing::default(),
             enters: 0,
-            last_enter: None,
-            enter_read: None,
+            writing: false,
+            wrote: order.asked,
+            reading: None,
+            asked_kernel: None,
+            order,
             evidence: Vec::new(),
             unread_since: None,
             into_turn: false,
@@ -255,7 +275,10 @@ impl Delivery {
         now: Instant,
     ) -> Box<Receipt> {
         let mut evidence = self.evidence.clone();
-        if let Phase::Judging { judge } | Phase::Entering { judge } = &self.phase {
+        if let Phase::Judging { judge }
+        | Phase::Entering { judge }
+        | Phase::Clearing { judge, .. } = &self.phase
+        {
             evidence.extend(judge.evidence().iter().cloned());
         }
         if self.into_turn && verdict.typed() {
@@ -284,19 +307,23 @@ impl Delivery {
 
     /// The pump's answer to the last [`Step::Type`].
     pub fn written(&mut self, written: Written) {
+        self.writing = false;
+        if let Written::At(at) = written {
+            self.wrote = at;
+            self.reading = None;
+            self.asked_kernel = None;
+        }
         let phase = std::mem::replace(&mut self.phase, Phase::Gate { refusing: None });
         self.phase = match (phase, written) {
             (Phase::Pasting { .. }, Written::At(at)) => {
                 self.timing.paste_ms = self.since_asked(at);
-                Phase::Echo { since: at }
+                Phase::Echo
             }
             // Somebody typed between the gate and the paste: nothing was written, gate again.
             (Phase::Pasting { .. }, Written::Refused) => Phase::Gate { refusing: None },
-            (Phase::Pasting { since }, Written::Cancelled) => Phase::Echo { since },
+            (Phase::Pasting { .. }, Written::Cancelled) => Phase::Echo,
             (Phase::Entering { mut judge }, Written::At(at)) => {
                 self.enters += 1;
-                self.last_enter = Some(at);
-                self.enter_read = None;
                 if self.enters == 1 {
                     judge.entered(at);
                     self.timing.enter_ms = self.since_asked(at);
@@ -304,11 +331,7 @@ impl Delivery {
                 Phase::Judging { judge }
             }
             // Somebody typed between our look and our Enter: look again before anything else.
-            (Phase::Entering { .. }, Written::Refused) if self.enters == 0 => Phase::Echo {
-                since: self.timing.paste_ms.map_or(self.order.asked, |ms| {
-                    self.order.asked + Duration::from_millis(ms)
-                }),
-            },
+            (Phase::Entering { .. }, Written::Refused) if self.enters == 0 => Phase::Echo,
             (Phase::Entering { judge }, Written::Refused | Written::Cancelled) => {
                 Phase::Judging { judge }
             }
@@ -316,27 +339,52 @@ impl Delivery {
         };
     }
 
+    /// Asks the kernel now and then whether a running runtime has read what we wrote. Every patience
+    /// after a write counts from then: a runtime that is stopped has neither swallowed nor refused
+    /// anything yet. `Some`: do this first.
+    fn ask_whether_read(&mut self, sight: &Sight<'_>, now: Instant) -> Option<Step> {
+        let asked = |at: Instant| now.saturating_duration_since(at) < ASK_IF_READ;
+        if self.asked_kernel.is_some_and(asked) {
+            return None;
+        }
+        let Some(pulse) = sight.fresh_pulse(now) else {
+            return Some(Step::Pulse);
+        };
+        self.asked_kernel = Some(now);
+        if pulse.unread > 0 || pulse.life != Life::Running {
+            self.reading = None;
+        } else {
+            self.reading.get_or_insert(now);
+        }
+        None
+    }
+
+    /// The end of a patience that begins when what we wrote was read, and when to look again at the latest.
+    fn patience(&self, lasts: Duration, now: Instant) -> (Instant, Instant) {
+        let limit = self
+            .reading
+            .map_or(self.wrote + STALL_LASTS, |read| read + lasts);
+        (limit, limit.min(now + ASK_IF_READ))
+    }
+
     /// Looks at the world once and says what to do. Call again after every change.
     pub fn step(&mut self, sight: &Sight<'_>, now: Instant) -> Step {
-        match &self.phase {
-            Phase::Gate { .. } => self.at_the_gate(sight, now),
+        let step = match &self.phase {
             Phase::Pasting { since } if now >= *since + PASTE_LASTS => Step::Cancel,
             Phase::Pasting { since } => Step::Wait(*since + PASTE_LASTS),
-            Phase::Echo { since } => {
-                let since = *since;
-                self.waiting_for_echo(sight, since, now)
-            }
+            _ if self.writing => Step::Wait(now + PASTE_LASTS),
+            Phase::Gate { .. } => self.at_the_gate(sight, now),
+            Phase::Echo => self.waiting_for_echo(sight, now),
             Phase::Entering { .. } => Step::Wait(now + PASTE_LASTS),
             Phase::Judging { .. } => self.judging(sight, now),
             Phase::Clearing { .. } => self.clearing(sight, now),
-        }
+        };
+        self.writing |= matches!(step, Step::Type(_));
+        step
     }
 
     fn at_the_gate(&mut self, sight: &Sight<'_>, now: Instant) -> Step {
-        let Some(pulse) = sight
-            .pulse
-            .filter(|p| now.saturating_duration_since(p.at) <= PULSE_IS_FRESH)
-        else {
+        let Some(pulse) = sight.fresh_pulse(now) else {
             return Step::Pulse;
         };
         if pulse.unread == 0 {
@@ -454,13 +502,16 @@ impl Delivery {
                 return Some((Verdict::Busy, why, patience));
             }
         }
-        if !sight.settled || pulse.unread > 0 {
+        let catching_up = sight
+            .last_stall
+            .is_some_and(|at| now.saturating_duration_since(at) < CATCHES_UP);
+        if !sight.settled || pulse.unread > 0 || catching_up {
             return unready("the runtime is drawing or reading", Patience::Deadline);
         }
         None
     }
 
-    fn waiting_for_echo(&mut self, sight: &Sight<'_>, since: Instant, now: Instant) -> Step {
+    fn waiting_for_echo(&mut self, sight: &Sight<'_>, now: Instant) -> Step {
         let Some((view, profile)) = sight.view.zip(sight.profile) else {
             return self.done(
                 Verdict::Unknown,
@@ -468,19 +519,21 @@ impl Delivery {
                 now,
             );
         };
-        let limit = since + profile.send.echo();
+        if let Some(first) = self.ask_whether_read(sight, now) {
+            return first;
+        }
         let holds = view
             .composer
             .as_ref()
             .map(|c| self.wanted.in_composer(c, &profile.composer.placeholder));
         let cursor = view.composer.as_ref().is_some_and(|c| c.has_cursor);
-        let rests = sight.hand_rests_at(now);
         if sight.settled && holds == Some(Holds::Ours) && cursor && view.dialog.is_none() {
-            if let Some(at) = rests {
-                return Step::Wait(at);
-            }
             if self.timing.echo_ms.is_none() {
                 self.timing.echo_ms = self.since_asked(now);
+            }
+            let paused = Some(self.wrote + profile.send.enter_pause()).filter(|at| *at > now);
+            if let Some(at) = sight.hand_rests_at(now).max(paused) {
+                return Step::Wait(at);
             }
             let placeholders = &profile.composer.placeholder;
             let wanted = self.wanted.clone();
@@ -490,8 +543,9 @@ impl Delivery {
             };
             return Step::Type(b"\r".to_vec());
         }
+        let (limit, next) = self.patience(profile.send.echo(), now);
         if now < limit {
-            return Step::Wait(limit);
+            return Step::Wait(next);
         }
         let (verdict, why) = match (&view.dialog, holds) {
             (Some(dialog), _) => (
@@ -515,6 +569,9 @@ impl Delivery {
     }
 
     fn judging(&mut self, sight: &Sight<'_>, now: Instant) -> Step {
+        if let Some(first) = self.ask_whether_read(sight, now) {
+            return first;
+        }
         let Phase::Judging { judge } = &mut self.phase else {
             return Step::Wait(now + REFUSAL_LASTS);
         };
@@ -530,65 +587,61 @@ impl Delivery {
         if sight.settled
             && let Some(verdict) = judge.look(sight.screen, view, placeholders, rule, now)
         {
-            let why = match verdict {
-                Verdict::Queued => "the runtime shows it in its queue",
-                _ => "the runtime took it",
-            };
-            return self.done(verdict, why, now);
+            return self.taken(verdict, now);
         }
+        let settles = judge.next_look(rule).filter(|at| *at > now);
         let holds = view
             .composer
             .as_ref()
             .map(|c| self.wanted.in_composer(c, placeholders));
         let alone = sight.settled && holds == Some(Holds::Ours) && view.dialog.is_none();
-        // Every press gets its time, and gets it from a runtime that has read it and runs: one that was
-        // stopped meanwhile has not swallowed anything yet.
-        let last_enter = self.last_enter.unwrap_or(now);
-        let limit = last_enter + rule.judge();
-        let settles = judge.next_look(rule).filter(|at| *at > now);
-        if alone && self.enters < 2 && now < limit {
-            let Some(pulse) = sight
-                .pulse
-                .filter(|p| now.saturating_duration_since(p.at) <= PULSE_IS_FRESH)
-            else {
-                return Step::Pulse;
-            };
-            if pulse.unread > 0 || pulse.life != Life::Running {
-                self.enter_read = None;
-            } else {
-                self.enter_read.get_or_insert(now);
-            }
-            let again = self.enter_read.map(|read| read + rule.enter_again());
-            if again.is_none_or(|at| now < at) {
-                return Step::Wait(limit.min(now + ASK_IF_READ));
-            }
-            if let Some(at) = sight.hand_rests_at(now) {
+        let (limit, next) = self.patience(rule.judge(), now);
+        let rests = sight.hand_rests_at(now);
+        if alone
+            && self.enters < 2
+            && now < limit
+            && self
+                .reading
+                .is_some_and(|read| now >= read + rule.enter_again())
+        {
+            if let Some(at) = rests {
                 return Step::Wait(at);
             }
-            let Phase::Judging { judge } =
-                std::mem::replace(&mut self.phase, Phase::Gate { refusing: None })
-            else {
-                return Step::Wait(limit);
+            return match std::mem::replace(&mut self.phase, Phase::Gate { refusing: None }) {
+                Phase::Judging { judge } => {
+                    self.phase = Phase::Entering { judge };
+                    Step::Type(b"\r".to_vec())
+                }
+                other => {
+                    self.phase = other;
+                    Step::Wait(next)
+                }
             };
-            self.phase = Phase::Entering { judge };
-            return Step::Type(b"\r".to_vec());
         }
-        let next = settles.unwrap_or(limit).min(limit);
         if now < limit {
-            return Step::Wait(next);
+            return Step::Wait(settles.map_or(next, |at| at.min(next)));
+        }
+        if self.reading.is_none() {
+            return self.done(
+                Verdict::Unknown,
+                "the runtime stopped reading after Enter",
+                now,
+            );
         }
         if alone {
-            self.evidence.extend(judge.evidence().iter().cloned());
             self.evidence.push(Evidence {
                 by: Witness::Screen,
                 sign: "the composer still holds it".into(),
-                ms: u64::try_from(rule.judge().as_millis()).unwrap_or(u64::MAX),
+                ms: rule.judge_ms,
             });
             let shown = view.composer.as_ref().map(|c| c.text.clone());
-            self.phase = Phase::Clearing {
-                pressed: 0,
-                shown: shown.unwrap_or_default(),
-                since: now,
+            self.phase = match std::mem::replace(&mut self.phase, Phase::Gate { refusing: None }) {
+                Phase::Judging { judge } => Phase::Clearing {
+                    judge,
+                    pressed: 0,
+                    shown: shown.unwrap_or_default(),
+                },
+                other => other,
             };
             return self.clearing(sight, now);
         }
@@ -604,11 +657,25 @@ impl Delivery {
         self.done(Verdict::Unknown, why, now)
     }
 
+    /// The proof is there.
+    fn taken(&self, verdict: Verdict, now: Instant) -> Step {
+        let why = match verdict {
+            Verdict::Queued => "the runtime shows it in its queue",
+            _ => "the runtime took it",
+        };
+        self.done(verdict, why, now)
+    }
+
     fn clearing(&mut self, sight: &Sight<'_>, now: Instant) -> Step {
+        if let Some(first) = self.ask_whether_read(sight, now) {
+            return first;
+        }
+        let (limit, next) = self.patience(CLEAR_SHOWS, now);
+        let reading = self.reading;
         let Phase::Clearing {
+            judge,
             pressed,
             shown,
-            since,
         } = &mut self.phase
         else {
             return Step::Wait(now + REFUSAL_LASTS);
@@ -617,27 +684,40 @@ impl Delivery {
         let Some((view, profile)) = sight.view.zip(sight.profile) else {
             return self.done(Verdict::Draft, kept, now);
         };
+        let (rule, placeholders) = (&profile.send, &profile.composer.placeholder);
+        // The Enter may have been late after all: an emptied composer is then not our doing.
+        if sight.settled
+            && let Some(verdict) = judge.look(sight.screen, view, placeholders, rule, now)
+        {
+            return self.taken(verdict, now);
+        }
         let composer = view.composer.clone();
         let holds = composer
             .as_ref()
-            .map(|c| self.wanted.in_composer(c, &profile.composer.placeholder));
+            .map(|c| self.wanted.in_composer(c, placeholders));
         let text = composer.map(|c| c.text).unwrap_or_default();
-        let waited = now.saturating_duration_since(*since) >= CLEAR_SHOWS;
+        let over = now >= limit;
         if *pressed > 0 && sight.settled && holds == Some(Holds::Nothing) {
+            if !over {
+                // A turn that began with it would show within this time.
+                return Step::Wait(next);
+            }
+            if reading.is_none() {
+                let why = "the runtime stopped reading while the draft was being removed";
+                return self.done(Verdict::Unknown, why, now);
+            }
             let why = "the Enter was swallowed; the text was removed from the composer again";
             return Step::Done(self.receipt(Verdict::Draft, true, why.to_owned(), now));
         }
         let still_ours = matches!(holds, Some(Holds::Ours | Holds::OurHead));
-        if *pressed > 0 && text == *shown && !waited {
-            return Step::Wait(*since + CLEAR_SHOWS);
+        let unchanged = *pressed > 0 && text == *shown;
+        if (unchanged || !sight.settled || reading.is_none()) && !over {
+            return Step::Wait(next);
         }
         // Each line needs a press to empty it and one to join it with the line above.
         let lines = u32::try_from(self.order.text.lines().count()).unwrap_or(u32::MAX);
         let enough = lines.saturating_mul(2).saturating_add(4).min(400);
-        if !sight.settled && !waited {
-            return Step::Wait(*since + CLEAR_SHOWS);
-        }
-        if !still_ours || *pressed >= enough || view.dialog.is_some() {
+        if !still_ours || *pressed >= enough || view.dialog.is_some() || reading.is_none() {
             return self.done(Verdict::Draft, kept, now);
         }
         if let Some(at) = sight.hand_rests_at(now) {
@@ -645,8 +725,7 @@ impl Delivery {
         }
         *pressed += 1;
         *shown = text;
-        *since = now;
-        Step::Type(profile.send.clear.bytes().to_vec())
+        Step::Type(rule.clear.bytes().to_vec())
     }
 }
 
@@ -657,4 +736,183 @@ enum Patience {
     Moment,
     /// Until the order's deadline.
     Deadline,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::profile::Profiles;
+    use crate::units::TermSize;
+
+    const BUSY: &str = " ⠋ Thinking… (0s · esc to interrupt)";
+
+    /// One message on its way to a demo-like runtime, whose screen and kernel are set at will.
+    struct Scene {
+        delivery: Delivery,
+        screen: Screen,
+        profile: Profile,
+        start: Instant,
+        ms: u64,
+        unread: usize,
+        life: Life,
+        key: Option<Instant>,
+    }
+
+    impl Scene {
+        fn new(text: &str) -> Scene {
+            let start = Instant::now();
+            let profile = match Profiles::with(&[]).named("demo") {
+                Some(profile) => profile.clone(),
+                None => panic!("no demo profile"),
+            };
+            let order = Order {
+                id: "m".into(),
+                text: text.into(),
+                words_at: 0,
+                asked: start,
+                asked_wall: SystemTime::UNIX_EPOCH,
+                deadline: start + Duration::from_secs(10),
+                when_busy: WhenBusy::Hold,
+                when_draft: WhenDraft::Refuse,
+            };
+            let mut scene = Scene {
+                delivery: Delivery::new(order),
+                screen: Screen::new(TermSize { cols: 60, rows: 12 }),
+                profile,
+                start,
+                ms: 0,
+                unread: 0,
+                life: Life::Running,
+                key: None,
+            };
+            scene.draws("", "", "");
+            scene
+        }
+
+        fn draws(&mut self, transcript: &str, status: &str, composer: &str) {
+            let rule = "─".repeat(60);
+            let frame = format!(
+                "\x1b[?2004h\x1b[2J\x1b[H{transcript}\x1b[8;1H{status}\x1b[9;1H{rule}\x1b[11;1H{rule}\x1b[10;1H❭ {composer}"
+            );
+            self.screen.feed(frame.as_bytes());
+        }
+
+        fn now(&self) -> Instant {
+            self.start + Duration::from_millis(self.ms)
+        }
+
+        /// One look, a fresh word of the kernel at hand.
+        fn step(&mut self) -> Step {
+            let view = View::of(&self.screen, &self.profile);
+            let now = self.now();
+            let sight = Sight {
+                screen: &self.screen,
+                view: Some(&view),
+                profile: Some(&self.profile),
+                pulse: Some(Pulse {
+                    at: now,
+                    raw: true,
+                    unread: self.unread,
+                    life: self.life,
+                }),
+                last_key: self.key,
+                last_stall: None,
+                been_ready: true,
+                settled: true,
+            };
+            self.delivery.step(&sight, now)
+        }
+
+        /// It types these bytes, and they are written.
+        fn types(&mut self, bytes: &[u8]) {
+            assert_eq!(self.step(), Step::Type(bytes.to_vec()));
+            self.delivery.written(Written::At(self.now()));
+        }
+
+        /// Nothing is typed for so long; the receipt if it ends meanwhile.
+        fn waits(&mut self, for_ms: u64) -> Option<Box<Receipt>> {
+            for _ in 0..for_ms / 50 {
+                self.ms += 50;
+                match self.step() {
+                    Step::Wait(_) => {}
+                    Step::Done(receipt) => return Some(receipt),
+                    other => panic!("at {} ms: {other:?}", self.ms),
+                }
+            }
+            None
+        }
+
+        /// Paste and Enter, as in a healthy send.
+        fn entered() -> Scene {
+            let mut scene = Scene::new("run the tests");
+            scene.types(b"\x1b[200~run the tests\x1b[201~");
+            scene.draws("", "", "run the tests");
+            scene.types(b"\r");
+            scene
+        }
+    }
+
+    #[test]
+    fn a_stopped_runtime_has_swallowed_nothing_and_its_turn_counts_when_it_runs_again() {
+        let mut scene = Scene::entered();
+        (scene.unread, scene.life) = (1, Life::Stopped);
+        assert_eq!(scene.waits(10_000), None);
+        (scene.unread, scene.life) = (0, Life::Running);
+        scene.draws("❭ run the tests", BUSY, "");
+        let receipt = scene.waits(1_000);
+        assert_eq!(receipt.map(|r| r.verdict), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn an_enter_that_is_never_read_ends_as_unknown_and_nothing_is_cleared() {
+        let mut scene = Scene::entered();
+        (scene.unread, scene.life) = (1, Life::Stopped);
+        let receipt = scene.waits(40_000);
+        assert_eq!(receipt.map(|r| r.verdict), Some(Verdict::Unknown));
+    }
+
+    #[test]
+    fn an_enter_that_was_late_after_all_is_accepted_and_not_called_retracted() {
+        let mut scene = Scene::entered();
+        scene.profile.send.enter_again_ms = 60_000;
+        assert_eq!(scene.waits(5_000), None);
+        scene.ms += 200;
+        scene.types(b"\x15");
+        scene.draws("❭ run the tests", BUSY, "");
+        let receipt = scene.waits(1_000);
+        assert_eq!(
+            receipt.map(|r| (r.verdict, r.retracted)),
+            Some((Verdict::Accepted, false))
+        );
+    }
+
+    #[test]
+    fn a_draft_of_ours_is_taken_back_and_proven_gone() {
+        let mut scene = Scene::entered();
+        scene.profile.send.enter_again_ms = 60_000;
+        assert_eq!(scene.waits(5_000), None);
+        scene.ms += 200;
+        scene.types(b"\x15");
+        scene.draws("", "", "");
+        let receipt = scene.waits(1_000);
+        assert_eq!(
+            receipt.map(|r| (r.verdict, r.retracted)),
+            Some((Verdict::Draft, true))
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_not_drawn_yet_keeps_enter_and_the_clear_key_away() {
+        let mut scene = Scene::new("run the tests");
+        scene.types(b"\x1b[200~run the tests\x1b[201~");
+        scene.draws("", "", "run the tests");
+        scene.key = Some(scene.now());
+        assert_eq!(scene.waits(350), None);
+        scene.draws("", "", "run the testsx");
+        let receipt = scene.waits(3_000);
+        assert_eq!(
+            receipt.map(|r| (r.verdict, r.enters)),
+            Some((Verdict::Draft, 0))
+        );
+    }
 }

@@ -184,6 +184,7 @@ pub struct Harness {
     pulse: Option<Pulse>,
     proven: Option<Now>,
     unread_since: Option<Instant>,
+    last_stall: Option<Instant>,
     read_check: Option<Instant>,
     last_output: Instant,
     last_key: Option<Instant>,
@@ -241,6 +242,7 @@ impl Harness {
             pulse: None,
             proven: None,
             unread_since: None,
+            last_stall: None,
             read_check: None,
             last_output: now.mono,
             last_key: None,
@@ -598,6 +600,9 @@ impl Harness {
             return;
         }
         self.pulse = Some(pulse);
+        if pulse.unread > 0 || pulse.life != Life::Running {
+            self.last_stall = Some(now.mono);
+        }
         if pulse.unread == 0 {
             self.unread_since = None;
         } else {
@@ -926,6 +931,7 @@ impl Harness {
             profile: self.profile.as_ref(),
             pulse: self.pulse,
             last_key: self.last_key,
+            last_stall: self.last_stall,
             been_ready: self.been_ready,
             settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
         }

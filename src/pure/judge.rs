@@ -121,6 +121,8 @@ pub struct Judge {
     entered: Instant,
     /// Since when the composer has been without the message.
     cleared: Option<Instant>,
+    /// A busy sign appeared after Enter; a short turn is over before the composer counts as settled.
+    turned_busy: bool,
     evidence: Vec<Evidence>,
 }
 
@@ -151,6 +153,7 @@ impl Judge {
             wanted,
             entered: now,
             cleared: None,
+            turned_busy: false,
             evidence: Vec::new(),
         }
     }
@@ -203,6 +206,7 @@ impl Judge {
         let repeated = heads > self.before.occurrences.0 || tails > self.before.occurrences.1;
         let queued = self.wanted.queued_in(&view.queue) > self.before.queued;
         let busy = view.busy.is_some() && !self.before.busy;
+        self.turned_busy |= busy;
         if says_working {
             self.saw(Witness::Runtime, "it said it is working (OSC 7501)", now);
         }
@@ -254,8 +258,8 @@ impl Judge {
             // A queue row may be drawn a frame after the text: wait before calling it steered.
             return (repeated && settled).then_some(Verdict::Accepted);
         }
-        let at_once = says_working || (busy && repeated);
-        let later = busy && settled;
+        let at_once = says_working || (self.turned_busy && repeated);
+        let later = self.turned_busy && settled;
         (at_once || later).then_some(Verdict::Accepted)
     }
 }

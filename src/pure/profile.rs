@@ -213,6 +213,9 @@ pub struct SendRule {
     pub clear: Key,
     /// How long a paste may take to show up in the composer before it is given up.
     pub echo_ms: u64,
+    /// How long Enter waits after a paste at the least: a runtime that puts off an Enter so close to one
+    /// would take keys that come meanwhile into the message.
+    pub enter_pause_ms: u64,
     /// How long a message may sit in the composer after Enter before Enter is pressed once more.
     pub enter_again_ms: u64,
     /// How long the evidence of acceptance may take after Enter.
@@ -228,6 +231,7 @@ impl Default for SendRule {
             clear: Key::CtrlU,
             // Slowest echo seen under load: 226 ms (opencode); 2 s is the "not delivered" limit.
             echo_ms: 2_000,
+            enter_pause_ms: 0,
             enter_again_ms: 800,
             judge_ms: 5_000,
             settle_ms: 150,
@@ -246,6 +250,7 @@ impl SendRule {
                 Some(_) => table.word("clear", &[("ctrl-u", Key::CtrlU)])?,
             },
             echo_ms: ms("echo_ms", usual.echo_ms)?,
+            enter_pause_ms: ms("enter_pause_ms", usual.enter_pause_ms)?,
             enter_again_ms: ms("enter_again_ms", usual.enter_again_ms)?,
             judge_ms: ms("judge_ms", usual.judge_ms)?,
             settle_ms: ms("settle_ms", usual.settle_ms)?,
@@ -255,6 +260,11 @@ impl SendRule {
     /// [`SendRule::echo_ms`] as a duration.
     pub fn echo(&self) -> Duration {
         Duration::from_millis(self.echo_ms)
+    }
+
+    /// [`SendRule::enter_pause_ms`] as a duration.
+    pub fn enter_pause(&self) -> Duration {
+        Duration::from_millis(self.enter_pause_ms)
     }
 
     /// [`SendRule::enter_again_ms`] as a duration.

@@ -204,7 +204,9 @@ fn find_composer(screen: &Screen, rule: &ComposerRule) -> Option<Composer> {
     if at_start && (under_cursor || rule.ghost.iter().any(|g| text.starts_with(g.as_str()))) {
         text.clear();
     }
-    let inside = (top..=bottom).contains(&cursor.row) && cursor.col >= left;
+    let wrapped = rule.shape == Shape::Ruled && !text.is_empty();
+    let last = bottom + u16::from(wrapped);
+    let inside = (top..=last).contains(&cursor.row) && cursor.col >= left;
     // A cursor waiting to wrap stands behind the last column; elsewhere that place means "nowhere"
     // (pi parks it there while its menu is open).
     let parked = cursor.col < screen.size().cols;
@@ -239,9 +241,11 @@ fn ruled(screen: &Screen, rule: &ComposerRule) -> Option<Region> {
     let rows = screen.size().rows;
     let rules: Vec<u16> = (0..rows).filter(|r| screen.is_rule(*r, glyph)).collect();
     let cursor = screen.cursor().row;
+    // The cursor may stand on the lower rule: pi counts the width of a joined emoji differently from its
+    // terminal, and its last row then wraps onto it.
     let around = rules
         .windows(2)
-        .find(|pair| pair[0] < cursor && cursor < pair[1]);
+        .find(|pair| pair[0] < cursor && cursor <= pair[1]);
     let pair = around.or_else(|| {
         rules
             .windows(2)
