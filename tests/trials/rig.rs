@@ -53,6 +53,8 @@ pub struct Receipt {
     pub enter_ms: Option<u64>,
     /// After the request, in ms.
     pub verdict_ms: Option<u64>,
+    /// When the sidecar got the request, in Unix milliseconds.
+    pub at_ms: Option<u64>,
     /// All of it.
     pub json: String,
 }
@@ -73,6 +75,7 @@ impl Receipt {
             typed: value["typed"].as_bool().unwrap_or(true),
             enter_ms: timing("enter_ms"),
             verdict_ms: timing("verdict_ms"),
+            at_ms: value["at_ms"].as_u64(),
             json,
         }
     }

@@ -208,6 +208,7 @@ impl Stage {
             receipt,
             allowed,
             reached: false,
+            asked_ms: None,
             faults: Vec::new(),
             screen: String::new(),
         };
@@ -588,6 +589,7 @@ impl Stage {
         let stub = &self.rig.stub;
         let got = stub.got(&shot.token);
         shot.reached = got.is_some();
+        shot.asked_ms = got.as_ref().map(|(at, _)| *at);
         let fault = match (shot.promised(), shot.reached) {
             (true, false) => Some(Fault::FalseAccepted),
             (false, true) if !shot.receipt.typed => Some(Fault::Typed),

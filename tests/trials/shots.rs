@@ -51,6 +51,8 @@ pub struct Shot {
     pub allowed: &'static [&'static str],
     /// Whether the model got it.
     pub reached: bool,
+    /// When it got it, in Unix milliseconds.
+    pub asked_ms: Option<u64>,
     /// What was wrong.
     pub faults: Vec<Fault>,
     /// What the screen showed at that time.

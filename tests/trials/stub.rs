@@ -24,8 +24,8 @@ pub struct Stub {
 struct Seen {
     /// Bytes of whole lines read.
     read: u64,
-    /// The new texts of every request that was a turn's.
-    texts: Vec<String>,
+    /// The new texts of every request that was a turn's, and when it came, in Unix milliseconds.
+    texts: Vec<(u64, String)>,
     /// The same, squeezed.
     squeezed: Vec<String>,
     /// All texts of the user in the request with the longest history.
@@ -82,7 +82,8 @@ impl Stub {
             if entry["ev"] == "req" && entry["aux"] == false {
                 let new = strings(&entry["new_texts"]);
                 seen.squeezed.extend(new.iter().map(|t| squeezed(t)));
-                seen.texts.extend(new);
+                let at = (entry["t"].as_f64().unwrap_or_default() * 1_000.0) as u64;
+                seen.texts.extend(new.into_iter().map(|text| (at, text)));
                 let history = strings(&entry["user_texts"]);
                 if history.len() >= seen.history.len() {
                     seen.history = history;
@@ -91,11 +92,11 @@ impl Stub {
         }
     }
 
-    /// The text with this token as the model got it.
-    pub fn got(&self, token: &str) -> Option<String> {
+    /// The text with this token as the model got it, and when, in Unix milliseconds.
+    pub fn got(&self, token: &str) -> Option<(u64, String)> {
         self.catch_up();
         let seen = self.seen();
-        seen.texts.iter().find(|t| t.contains(token)).cloned()
+        seen.texts.iter().find(|(_, t)| t.contains(token)).cloned()
     }
 
     /// Whether the model got this text whole, but for blanks and line ends.

@@ -16,8 +16,9 @@ pub fn table(runtime: &str, shots: &[Shot]) -> String {
     );
     out.push_str(
         "| scene | sends | accepted | queued | draft | unknown | other | false accepted | missed | typed though not \
-         | draft harmed | dialog answered | mangled | other faults | Enter to verdict p50/p99 ms | all p50/p99 ms |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         | draft harmed | dialog answered | mangled | other faults | Enter to verdict p50/p99 ms \
+         | model's request to verdict p50/p99 ms | all p50/p99 ms |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     let mut names: Vec<String> = Vec::new();
     for shot in shots {
@@ -72,10 +73,17 @@ fn row(out: &mut String, name: &str, shots: &[&Shot]) {
     );
     let taken = || shots.iter().filter(|s| s.promised()).map(|s| &s.receipt);
     let judged = taken().filter_map(|r| Some(r.verdict_ms?.saturating_sub(r.enter_ms?)));
+    // The model's request is the runtime's own proof; a verdict that was there before it counts as 0.
+    let proven = shots.iter().filter(|s| s.receipt.verdict == "accepted");
+    let proven = proven.filter_map(|s| {
+        let said = s.receipt.at_ms? + s.receipt.verdict_ms?;
+        Some(said.saturating_sub(s.asked_ms?))
+    });
     let _ = writeln!(
         out,
-        " {} | {} |",
+        " {} | {} | {} |",
         percentiles(judged.collect()),
+        percentiles(proven.collect()),
         percentiles(taken().filter_map(|r| r.verdict_ms).collect())
     );
 }
