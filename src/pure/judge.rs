@@ -365,6 +365,7 @@ mod tests {
         let mut pane = Pane::new();
         let mut judge = pane.draws("", BUSY, "run the tests").judge("run the tests");
         pane.draws("", BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 3_000), None);
         assert_eq!(pane.verdict(&mut judge, 4_000), None);
     }
 
@@ -374,6 +375,8 @@ mod tests {
         pane.draws("❭ run the tests", BUSY, "run the tests");
         let mut judge = pane.judge("run the tests");
         pane.draws("❭ run the tests", BUSY, "");
+        // Two looks: what only settles after a while must not count either.
+        assert_eq!(pane.verdict(&mut judge, 3_000), None);
         assert_eq!(pane.verdict(&mut judge, 4_000), None);
         pane.draws("❭ run the tests\r\n❭ run the tests", BUSY, "");
         assert_eq!(pane.verdict(&mut judge, 4_150), Some(Verdict::Accepted));
