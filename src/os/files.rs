@@ -5,7 +5,7 @@
 //! the beats for longer than it must.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -134,6 +134,11 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// It is not there, not a regular file, or cannot be read.
 pub fn read_small(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    read_from(path, 0, max)
+}
+
+/// Opens a file that somebody else may be playing with: no links, no pipes.
+fn open_foreign(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
@@ -141,9 +146,37 @@ pub fn read_small(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    Ok(file)
+}
+
+/// Reads at most `max` bytes of somebody else's file from an offset on.
+///
+/// # Errors
+/// It is not there, not a regular file, or cannot be read.
+pub fn read_from(path: &Path, offset: u64, max: usize) -> io::Result<Vec<u8>> {
+    let mut file = open_foreign(path)?;
+    file.seek(io::SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(max as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The length of a regular file; none if there is no such file.
+pub fn length(path: &Path) -> Option<u64> {
+    let found = fs::symlink_metadata(path).ok()?;
+    found.is_file().then_some(found.len())
+}
+
+/// The names in a directory, at most `max` of them, in no order; none if it cannot be read.
+pub fn names_in(dir: &Path, max: usize) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .take(max)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// The user's profile files: name and text of every `*.toml` in a directory, sorted, at most 64.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -145,6 +145,34 @@ pub fn package_version(file: &Path) -> Option<String> {
         dir = here.parent();
     }
     None
+}
+
+/// The working directory of a process.
+pub fn working_dir(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+/// The files below a directory that a process has open.
+pub fn open_below(pid: i32, dir: &Path) -> Vec<PathBuf> {
+    let Ok(links) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return Vec::new();
+    };
+    links
+        .flatten()
+        .filter_map(|link| fs::read_link(link.path()).ok())
+        .filter(|file| file.starts_with(dir))
+        .collect()
+}
+
+/// A variable of the environment a process was started with. At most 1 MiB of environment is read.
+pub fn variable(pid: i32, name: &str) -> Option<String> {
+    let mut environment = Vec::new();
+    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(1024 * 1024).read_to_end(&mut environment).ok()?;
+    environment.split(|b| *b == 0).find_map(|variable| {
+        let (key, value) = std::str::from_utf8(variable).ok()?.split_once('=')?;
+        (key == name).then(|| value.to_owned())
+    })
 }
 
 /// Whether `pid` is `ancestor` or descends from it.

@@ -7,7 +7,8 @@
 //!
 //! One thing beyond copying is promised: a write handed in by [`Pump::inject`] goes out whole, with no
 //! byte of the outer terminal inside it, and only if no outer byte has come that its author has not
-//! seen. What a person types meanwhile is held for those milliseconds and delivered behind it.
+//! seen. What a person types meanwhile is held for those milliseconds and delivered behind it; a write
+//! may also ask for the person's keys to wait on after it, until the next write or for a given time.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -80,6 +81,7 @@ struct Order {
     /// How many bytes at the end go out even after a cancel (the end bracket of a paste).
     tail: usize,
     if_outer: Option<u64>,
+    keys_wait: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -88,6 +90,7 @@ struct Mailbox {
     pump_waits: bool,
     orders: VecDeque<Order>,
     cancel: Option<u64>,
+    keys_pass: bool,
     drain_until: Option<Instant>,
 }
 
@@ -130,6 +133,7 @@ impl Pump {
             to_inner: Pending::default(),
             writing: None,
             outer_count: 0,
+            keys_wait: None,
             hung_up: None,
             last_output: Instant::now(),
             inner_gone: false,
@@ -162,14 +166,32 @@ impl Pump {
         }
     }
 
-    /// Hands in a write. The last `tail` bytes go out even if it is cancelled half-way.
-    pub fn inject(&self, id: u64, bytes: Vec<u8>, tail: usize, if_outer: Option<u64>) {
+    /// Hands in a write.
+    ///
+    /// The last `tail` bytes go out even if it is cancelled half-way. Nothing is written if more than
+    /// `if_outer` bytes have come from the outer terminal. After it, the outer terminal is not read for
+    /// `keys_wait`; `None` leaves that as it is.
+    pub fn inject(
+        &self,
+        id: u64,
+        bytes: Vec<u8>,
+        tail: usize,
+        if_outer: Option<u64>,
+        keys_wait: Option<Duration>,
+    ) {
         self.shared.mailbox().orders.push_back(Order {
             id,
             bytes,
             tail,
             if_outer,
+            keys_wait,
         });
+        self.wake();
+    }
+
+    /// A person's keys need not wait any longer.
+    pub fn let_keys_pass(&self) {
+        self.shared.mailbox().keys_pass = true;
         self.wake();
     }
 
@@ -241,6 +263,14 @@ struct Writing {
     cancelled: bool,
 }
 
+impl Writing {
+    /// Once it has begun, and as long as it is not called off.
+    fn makes_keys_wait(&self) -> bool {
+        let asked = self.order.keys_wait.is_some_and(|wait| !wait.is_zero());
+        asked && self.done > 0 && !self.cancelled
+    }
+}
+
 struct Worker {
     outer: Option<OwnedFd>,
     master: OwnedFd,
@@ -250,6 +280,8 @@ struct Worker {
     writing: Option<Writing>,
     /// Bytes read from the outer terminal so far.
     outer_count: u64,
+    /// Until then the outer terminal is not read.
+    keys_wait: Option<Instant>,
     /// The master reported a hang-up; ask again then.
     hung_up: Option<Instant>,
     last_output: Instant,
@@ -300,6 +332,9 @@ impl Worker {
                     mailbox.cancel = None;
                     writing.cancelled = true;
                 }
+                if std::mem::take(&mut mailbox.keys_pass) {
+                    self.keys_wait = None;
+                }
                 wanted.read_inner = room && self.to_outer.room() > 0 && !self.inner_gone;
             }
             if let Some(deadline) = drain_until {
@@ -311,7 +346,10 @@ impl Worker {
                     return;
                 }
             }
-            wanted.read_outer = self.to_inner.room() > 0;
+            self.keys_wait = self.keys_wait.filter(|until| now < *until);
+            let keys_wait = self.keys_wait.is_some()
+                || self.writing.as_ref().is_some_and(Writing::makes_keys_wait);
+            wanted.read_outer = self.to_inner.room() > 0 && !keys_wait;
             wanted.write_outer = !self.to_outer.is_empty();
             wanted.write_inner = !self.to_inner.is_empty() || self.writing.is_some();
             let ready = self.wait(&wanted, drain_until, now);
@@ -369,6 +407,8 @@ impl Worker {
         let timeout = [
             self.hung_up
                 .filter(|_| wanted.read_inner || wanted.write_inner)
+                .map(|until| until.saturating_duration_since(now)),
+            self.keys_wait
                 .map(|until| until.saturating_duration_since(now)),
             drain_until.map(|until| until.saturating_duration_since(now).min(DRAINED_AFTER / 2)),
         ]
@@ -481,6 +521,9 @@ impl Worker {
         }
         let Some(writing) = &self.writing else { return };
         if writing.done == writing.order.bytes.len() {
+            if let Some(wait) = writing.order.keys_wait {
+                self.keys_wait = Some(Instant::now() + wait);
+            }
             let event = if writing.cancelled {
                 Event::Cancelled(id)
             } else {
@@ -612,10 +655,10 @@ mod tests {
         terminal.write_all(b"x").expect("a terminal");
         let mut byte = [0];
         runtime.read_exact(&mut byte).expect("the key arrives");
-        pump.inject(1, b"\r".to_vec(), 0, Some(0));
+        pump.inject(1, b"\r".to_vec(), 0, Some(0), None);
         let seen = wait(&pump, |e| matches!(e, Event::Refused(1)));
         assert!(seen.contains(&Event::Outer(1)), "{seen:?}");
-        pump.inject(2, b"\r".to_vec(), 0, Some(1));
+        pump.inject(2, b"\r".to_vec(), 0, Some(1), None);
         wait(&pump, |e| matches!(e, Event::Written(2, _)));
         runtime.read_exact(&mut byte).expect("the write arrives");
         assert_eq!(byte, [b'\r']);
@@ -623,10 +666,39 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_come_after_a_paste_wait_for_the_enter_behind_it() {
+        let (pump, mut terminal, mut runtime) = pump();
+        let long = Duration::from_secs(60);
+        pump.inject(1, b"paste".to_vec(), 0, Some(0), Some(long));
+        wait(&pump, |e| matches!(e, Event::Written(1, _)));
+        terminal.write_all(b"keys").expect("a terminal");
+        pump.inject(2, b"\r".to_vec(), 0, Some(0), Some(Duration::ZERO));
+        let mut typed = [0; 10];
+        runtime.read_exact(&mut typed).expect("all of it arrives");
+        assert_eq!(&typed, b"paste\rkeys");
+        pump.drain(Instant::now());
+    }
+
+    #[test]
+    fn keys_do_not_wait_longer_than_they_were_asked_to() {
+        let (pump, mut terminal, mut runtime) = pump();
+        let short = Duration::from_millis(50);
+        pump.inject(1, b"paste".to_vec(), 0, Some(0), Some(short));
+        wait(&pump, |e| matches!(e, Event::Written(1, _)));
+        let written = Instant::now();
+        terminal.write_all(b"keys").expect("a terminal");
+        let mut typed = [0; 9];
+        runtime.read_exact(&mut typed).expect("all of it arrives");
+        assert_eq!(&typed, b"pastekeys");
+        assert!(written.elapsed() >= short / 2, "they did not wait at all");
+        pump.drain(Instant::now());
+    }
+
+    #[test]
     fn a_cancelled_write_still_ends_its_paste_and_holds_nobodys_keys_back() {
         let (pump, mut terminal, mut runtime) = pump();
         let body = [b"[".as_slice(), &[b'a'; 4 * 1024 * 1024], b"]"].concat();
-        pump.inject(7, body, 1, None);
+        pump.inject(7, body, 1, None, None);
         let mut first = [0];
         runtime.read_exact(&mut first).expect("it begins");
         terminal.write_all(b"k").expect("a terminal");

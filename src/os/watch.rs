@@ -2,8 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::TimerSetTimeFlags;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags};
@@ -72,5 +74,46 @@ impl Alarm {
         self.set_for = None;
         let mut count = [0; 8];
         let _ = nix::unistd::read(&self.timer, &mut count);
+    }
+}
+
+/// Tells that something was written in one of some directories.
+pub struct Changes {
+    inotify: Inotify,
+    readable: AsyncFd<OwnedFd>,
+}
+
+impl Changes {
+    /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// `EMFILE`: this user has 128 of them already (`fs.inotify.max_user_instances`).
+    pub fn new() -> io::Result<Changes> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        let readable = readable(inotify.as_fd())?;
+        Ok(Changes { inotify, readable })
+    }
+
+    /// Watches a directory, or the nearest one above it that is there.
+    pub fn watch(&self, dir: &Path) {
+        let flags = AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_ONLYDIR;
+        let mut dir = Some(dir);
+        while let Some(here) = dir
+            && self.inotify.add_watch(here, flags).is_err()
+        {
+            dir = here.parent();
+        }
+    }
+
+    /// Waits for the next change.
+    pub async fn next(&self) {
+        if let Ok(mut ready) = self.readable.readable().await {
+            ready.clear_ready();
+        }
+        // What changed does not matter: everything is looked at.
+        let _ = self.inotify.read_events();
     }
 }

@@ -19,6 +19,7 @@ use super::judge::{Holds, Judge, Wanted};
 use super::message;
 use super::profile::Profile;
 use super::receipt::{Evidence, REMEMBERED, Receipt, Timing, Verdict, Witness, unix_ms};
+use super::recorded::Recorded;
 use super::screen::Screen;
 use super::view::View;
 
@@ -106,6 +107,8 @@ pub struct Sight<'a> {
     pub last_stall: Option<Instant>,
     /// The runtime has shown a composer before.
     pub been_ready: bool,
+    /// A message was taken, and its turn does not show yet.
+    pub turn_due: bool,
     /// The output seen so far ends inside a frame.
     pub settled: bool,
 }
@@ -202,6 +205,11 @@ const CATCHES_UP: Duration = Duration::from_millis(500);
 /// A paste that is not taken from us within this time is given up: 256 KiB need well under a second.
 const PASTE_LASTS: Duration = Duration::from_secs(5);
 
+/// A person's keys wait behind our paste and our Enter until the message's fate is known, and no longer than
+/// this: what they begin to type would be submitted together with it (claude and opencode put an Enter off
+/// that follows a paste closely, and take keys before it). Slowest echo seen under load: 226 ms (opencode).
+pub const KEYS_WAIT: Duration = Duration::from_millis(500);
+
 /// How long one press of the clear key may take to show.
 const CLEAR_SHOWS: Duration = Duration::from_millis(400);
 
@@ -220,6 +228,8 @@ pub struct Delivery {
     wrote: Instant,
     /// Since when the kernel says that a running runtime has read all of it.
     reading: Option<Instant>,
+    /// When the composer first showed it.
+    echoed: Option<Instant>,
     /// When the kernel was last asked.
     asked_kernel: Option<Instant>,
     evidence: Vec<Evidence>,
@@ -239,6 +249,7 @@ impl Delivery {
             writing: false,
             wrote: order.asked,
             reading: None,
+            echoed: None,
             asked_kernel: None,
             order,
             evidence: Vec::new(),
@@ -339,6 +350,26 @@ impl Delivery {
         };
     }
 
+    /// The runtime has written something down. True if it is this message, after its Enter.
+    pub fn recorded(&mut self, recorded: &Recorded, now: Instant) -> bool {
+        match &mut self.phase {
+            Phase::Entering { judge }
+            | Phase::Judging { judge }
+            | Phase::Clearing { judge, .. } => judge.recorded(recorded, now),
+            Phase::Gate { .. } | Phase::Pasting { .. } | Phase::Echo => false,
+        }
+    }
+
+    /// Whether a turn was seen since before its Enter.
+    pub fn saw_turn(&self) -> bool {
+        match &self.phase {
+            Phase::Entering { judge }
+            | Phase::Judging { judge }
+            | Phase::Clearing { judge, .. } => judge.saw_turn(),
+            Phase::Gate { .. } | Phase::Pasting { .. } | Phase::Echo => false,
+        }
+    }
+
     /// Asks the kernel now and then whether a running runtime has read what we wrote. Every patience
     /// after a write counts from then: a runtime that is stopped has neither swallowed nor refused
     /// anything yet. `Some`: do this first.
@@ -397,7 +428,7 @@ impl Delivery {
                 return Step::Wait(now + REFUSAL_LASTS);
             };
             *refusing = None;
-            self.into_turn = sight.view.is_some_and(|v| v.busy.is_some());
+            self.into_turn = sight.turn_due || sight.view.is_some_and(|v| v.busy.is_some());
             self.phase = Phase::Pasting { since: now };
             return Step::Type(message::as_paste(&self.order.text));
         };
@@ -491,7 +522,10 @@ impl Delivery {
             let why = "somebody is typing".to_owned();
             return Some((Verdict::Occupied, why, Patience::Deadline));
         }
-        if let Some(sign) = &view.busy {
+        let due = sight
+            .turn_due
+            .then_some("the last message is about to begin one");
+        if let Some(sign) = view.busy.as_deref().or(due) {
             let patience = match self.order.when_busy {
                 WhenBusy::Type => None,
                 WhenBusy::Hold => Some(Patience::Deadline),
@@ -528,10 +562,9 @@ impl Delivery {
             .map(|c| self.wanted.in_composer(c, &profile.composer.placeholder));
         let cursor = view.composer.as_ref().is_some_and(|c| c.has_cursor);
         if sight.settled && holds == Some(Holds::Ours) && cursor && view.dialog.is_none() {
-            if self.timing.echo_ms.is_none() {
-                self.timing.echo_ms = self.since_asked(now);
-            }
-            let paused = Some(self.wrote + profile.send.enter_pause()).filter(|at| *at > now);
+            let echoed = *self.echoed.get_or_insert(now);
+            self.timing.echo_ms = self.since_asked(echoed);
+            let paused = Some(echoed + profile.send.enter_pause()).filter(|at| *at > now);
             if let Some(at) = sight.hand_rests_at(now).max(paused) {
                 return Step::Wait(at);
             }
@@ -818,6 +851,7 @@ mod tests {
                 last_key: self.key,
                 last_stall: None,
                 been_ready: true,
+                turn_due: false,
                 settled: true,
             };
             self.delivery.step(&sight, now)

@@ -8,13 +8,16 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::delivery::{Delivery, Life, Order, Pulse, Sight, Step, WhenBusy, WhenDraft, Written};
+use super::delivery::{
+    Delivery, KEYS_WAIT, Life, Order, Pulse, Sight, Step, WhenBusy, WhenDraft, Written,
+};
 use super::keyboard::Keyboard;
 use super::ledger::Ledger;
 use super::message;
 use super::observed::{Enter, Observed};
 use super::profile::{ProcessFacts, Profile, Profiles};
 use super::receipt::{Receipt, Verdict};
+use super::recorded::Recorded;
 use super::screen::Screen;
 use super::view::View;
 use super::wire::{Request, State};
@@ -95,6 +98,8 @@ pub enum Input<'a> {
     Processes(&'a [ProcessFacts]),
     /// Somebody asks for a message to be delivered, with the name this agent goes by in preambles.
     Send(Asker, Box<Request>, &'a str),
+    /// The runtime has written this down, or says so by a hook.
+    Recorded(&'a Recorded),
     /// That connection is gone; a message of it that was not typed yet is withdrawn.
     AskerGone(Asker),
     /// The sidecar is about to end; messages that were not typed are `gone`.
@@ -116,13 +121,19 @@ pub enum Effect {
         bytes: Vec<u8>,
         /// The condition; `None` writes in any case.
         if_outer: Option<u64>,
+        /// How long a person's keys wait behind it; `None` changes nothing.
+        keys_wait: Option<Duration>,
     },
+    /// A person's keys need not wait any longer.
+    LetKeysPass,
     /// Drop the unwritten rest of that write; the end bracket of a paste still goes out.
     Cancel(Job),
     /// Look at the kernel and come back with [`Input::Pulse`].
     Pulse,
     /// Look at the processes and come back with [`Input::Processes`].
     Identify,
+    /// Watch what the runtime writes down from now on and come back with [`Input::Recorded`]; or no longer.
+    Records(bool),
     /// Write the heartbeat.
     Beat,
     /// Answer this connection.
@@ -160,6 +171,9 @@ const STATE_LASTS: Duration = Duration::from_millis(250);
 /// on up to the interval of the beats; a runtime that asks for bracketed paste is looked at once more.
 const IDENTIFY_FIRST: Duration = Duration::from_millis(100);
 
+/// A turn shows within this time after its message was taken. Slowest seen: 2.9 s (opencode's first).
+const TURN_SHOWS: Duration = Duration::from_secs(4);
+
 /// The answer to the question `OSC 7501 ; ?`, on which claude starts to report its state in the stream.
 const OSC_7501_YES: &[u8] = b"\x1b]7501;?\x1b\\";
 
@@ -181,6 +195,8 @@ pub struct Harness {
     /// A state that is not believed yet, and since when it is seen.
     candidate: Option<(State, Instant)>,
     been_ready: bool,
+    /// A message was taken whose turn does not show yet; it is waited for until then.
+    turn_due: Option<Instant>,
     pulse: Option<Pulse>,
     proven: Option<Now>,
     unread_since: Option<Instant>,
@@ -202,6 +218,8 @@ pub struct Harness {
     orders: VecDeque<Waiting>,
     /// The last message that somebody else submitted, while its fate is open.
     observed: Option<Box<Observed>>,
+    /// The runtime's own records are being watched.
+    reading_records: bool,
     ledger: Ledger,
     ids: u64,
     boot_tag: String,
@@ -239,6 +257,7 @@ impl Harness {
             state_since: now,
             candidate: None,
             been_ready: false,
+            turn_due: None,
             pulse: None,
             proven: None,
             unread_since: None,
@@ -257,6 +276,7 @@ impl Harness {
             next_step: None,
             orders: VecDeque::new(),
             observed: None,
+            reading_records: false,
             ledger: Ledger::default(),
             ids: 0,
             boot_tag: tag,
@@ -364,6 +384,7 @@ impl Harness {
             earlier(self.read_check);
             earlier(self.candidate.map(|(_, since)| since + STATE_LASTS));
             earlier(self.update_since.map(|since| since + UPDATE_LASTS));
+            earlier(self.turn_due);
             if self.viewed != self.screen.revision() {
                 earlier(Some(
                     self.last_look
@@ -437,6 +458,7 @@ impl Harness {
                 self.take_running(running, now);
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
+            Input::Recorded(recorded) => self.take_recorded(recorded, now),
             Input::AskerGone(asker) => self.forget(asker, now),
             Input::Closing => {
                 self.settle_observed(now);
@@ -458,6 +480,25 @@ impl Harness {
         self.timers(now);
         self.look(now);
         self.advance(now);
+        self.read_records(self.is_judging());
+    }
+
+    /// Has the runtime's records watched, or no longer.
+    fn read_records(&mut self, wanted: bool) {
+        if self.reading_records != wanted {
+            self.reading_records = wanted;
+            self.effects.push_back(Effect::Records(wanted));
+        }
+    }
+
+    /// The runtime has written something down: the message on its way, the last one that somebody else
+    /// typed, or none of ours.
+    fn take_recorded(&mut self, recorded: &Recorded, now: Now) {
+        let head = self.orders.front_mut();
+        let ours = head.is_some_and(|head| head.delivery.recorded(recorded, now.mono));
+        if !ours && let Some(observed) = &mut self.observed {
+            observed.recorded(recorded, now.mono);
+        }
     }
 
     fn output(&mut self, bytes: &[u8], now: Now) {
@@ -496,6 +537,7 @@ impl Harness {
                 job,
                 bytes: OSC_7501_YES.to_vec(),
                 if_outer: None,
+                keys_wait: None,
             });
         }
         self.update_since = match (self.screen.in_update(), self.update_since) {
@@ -505,7 +547,13 @@ impl Harness {
         };
     }
 
+    /// Whether anything may depend on a single frame.
     fn is_watching(&self) -> bool {
+        self.turn_due.is_some() || self.is_judging()
+    }
+
+    /// Whether a message's fate is open.
+    fn is_judging(&self) -> bool {
         self.observed.is_some()
             || self
                 .orders
@@ -526,7 +574,10 @@ impl Harness {
         match Observed::enter(id, line, &self.screen, view, profile, (now.mono, now.wall)) {
             Enter::Bare => {}
             Enter::Settled(receipt) => self.note(receipt),
-            Enter::Watched(observed) => self.observed = Some(observed),
+            Enter::Watched(observed) => {
+                self.observed = Some(observed);
+                self.read_records(true);
+            }
         }
     }
 
@@ -556,7 +607,9 @@ impl Harness {
             return;
         }
         if let Some(receipt) = observed.look(&self.screen, view, profile, now.mono) {
+            let saw_turn = observed.saw_turn();
             self.observed = None;
+            self.taken(receipt.verdict, saw_turn, now);
             self.note(receipt);
         }
     }
@@ -574,6 +627,7 @@ impl Harness {
             self.screen.end_update();
             self.update_since = None;
         }
+        self.turn_due = self.turn_due.filter(|until| now.mono < *until);
         if self.ended.is_none() {
             if self.next_identify.is_some_and(|at| now.mono >= at) {
                 self.next_identify = None;
@@ -674,7 +728,7 @@ impl Harness {
         let due = self.viewed != self.screen.revision()
             && !self.screen.in_update()
             && (!self.orders.is_empty()
-                || self.observed.is_some()
+                || self.is_watching()
                 || self.last_look.is_none_or(|at| now.mono >= at + LOOK_EVERY));
         if due {
             self.look_now(now);
@@ -707,6 +761,17 @@ impl Harness {
         self.view = self.profile.as_ref().map(|p| View::of(&self.screen, p));
         if self.view.as_ref().is_some_and(View::composer_is_free) {
             self.been_ready = true;
+        }
+        if self.view.as_ref().is_some_and(View::shows_turn) {
+            self.turn_due = None;
+        }
+    }
+
+    /// A message was taken. Where the runtime wrote that down before it drew anything, its turn is still to be
+    /// seen: until then the composer looks as free as if nothing would run.
+    fn taken(&mut self, verdict: Verdict, saw_turn: bool, now: Now) {
+        if verdict == Verdict::Accepted && !saw_turn {
+            self.turn_due = Some(now.mono + TURN_SHOWS);
         }
     }
 
@@ -894,6 +959,10 @@ impl Harness {
             let step = head.delivery.step(&self.sight(), now.mono);
             if let Step::Done(receipt) = step {
                 self.job = None;
+                if receipt.typed {
+                    self.effects.push_back(Effect::LetKeysPass);
+                }
+                self.taken(receipt.verdict, head.delivery.saw_turn(), now);
                 self.finish(head.askers, *receipt);
                 continue;
             }
@@ -906,12 +975,15 @@ impl Harness {
                     self.next_step = Some(now.mono + READ_CHECK);
                 }
                 Step::Type(bytes) => {
+                    // Before the first byte: what is written down from then on is news.
+                    self.read_records(true);
                     let job = self.new_job();
                     self.job = Some(job);
                     self.effects.push_back(Effect::Type {
                         job,
                         bytes,
                         if_outer: Some(self.outer_seen),
+                        keys_wait: Some(KEYS_WAIT),
                     });
                     continue;
                 }
@@ -933,6 +1005,7 @@ impl Harness {
             last_key: self.last_key,
             last_stall: self.last_stall,
             been_ready: self.been_ready,
+            turn_due: self.turn_due.is_some(),
             settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
         }
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::profile::SendRule;
 use super::receipt::{Evidence, Verdict, Witness};
+use super::recorded::{Recorded, Says};
 use super::screen::Screen;
 use super::text::Squeezed;
 use super::view::{self, Composer, View};
@@ -84,6 +85,15 @@ impl Wanted {
             || shown.count(&self.tail) > 0
     }
 
+    /// Whether a text in the runtime's own record is this message.
+    ///
+    /// Runtimes put words of their own around a paste (claude a tag, opencode a blank), and a draft that was
+    /// there before stands in front of it: a message long enough to be nobody else's may stand in more text.
+    pub fn is(&self, recorded: &Recorded) -> bool {
+        let theirs = Squeezed::new(&recorded.text);
+        theirs == self.whole || (self.whole.chars() >= PROBE && theirs.count(&self.whole) > 0)
+    }
+
     /// How often head and tail stand above the composer.
     fn occurrences(&self, above: &Squeezed) -> (usize, usize) {
         (above.count(&self.head), above.count(&self.tail))
@@ -123,6 +133,10 @@ pub struct Judge {
     cleared: Option<Instant>,
     /// A busy sign appeared after Enter; a short turn is over before the composer counts as settled.
     turned_busy: bool,
+    /// The runtime said so in the stream after Enter.
+    said_working: bool,
+    /// What the runtime's own record says of it.
+    recorded: Option<Says>,
     evidence: Vec<Evidence>,
 }
 
@@ -154,8 +168,26 @@ impl Judge {
             entered: now,
             cleared: None,
             turned_busy: false,
+            said_working: false,
+            recorded: None,
             evidence: Vec::new(),
         }
+    }
+
+    /// The runtime has written something down after the paste. True if it is this message.
+    pub fn recorded(&mut self, recorded: &Recorded, now: Instant) -> bool {
+        let ours = self.wanted.is(recorded);
+        if ours {
+            let sign = format!("the text stands in its own record ({})", recorded.by);
+            self.saw(Witness::Runtime, sign, now);
+            // An entry that it was delivered outweighs the one that it was put into the queue before.
+            if recorded.says == Says::Taken {
+                self.recorded = Some(Says::Taken);
+            } else {
+                self.recorded.get_or_insert(recorded.says);
+            }
+        }
+        ours
     }
 
     /// The first Enter was written at this moment.
@@ -166,6 +198,11 @@ impl Judge {
     /// The message it watches for.
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// Whether a turn ran, at any time since before Enter.
+    pub fn saw_turn(&self) -> bool {
+        self.before.busy || self.turned_busy || self.said_working
     }
 
     /// What was seen so far.
@@ -207,6 +244,7 @@ impl Judge {
         let queued = self.wanted.queued_in(&view.queue) > self.before.queued;
         let busy = view.busy.is_some() && !self.before.busy;
         self.turned_busy |= busy;
+        self.said_working |= says_working;
         if says_working {
             self.saw(Witness::Runtime, "it said it is working (OSC 7501)", now);
         }
@@ -223,7 +261,7 @@ impl Judge {
             .map(|c| self.wanted.in_composer(c, placeholders));
         let left = match holds {
             // No composer in front: our own turn may have opened a dialog already.
-            None => says_working && repeated,
+            None => (says_working && repeated) || self.recorded.is_some(),
             Some(Holds::Nothing) => true,
             Some(Holds::Ours) => false,
             // Somebody types the next text already; ours must not be part of it.
@@ -243,6 +281,14 @@ impl Judge {
         let since = *self.cleared.get_or_insert(now);
         self.saw(Witness::Screen, "the text left the composer", now);
         let settled = now.saturating_duration_since(since) >= rule.settle();
+        match self.recorded {
+            Some(Says::Taken) => return Some(Verdict::Accepted),
+            Some(Says::Queued) => return Some(Verdict::Queued),
+            Some(Says::Submitted) if !self.before.busy => return Some(Verdict::Accepted),
+            // Steered or queued: what is drawn tells, if anything is.
+            Some(Says::Submitted) if settled && !repeated => return Some(Verdict::Queued),
+            _ => {}
+        }
         // A message that was never seen, neither in the composer nor above it, may have gone anywhere:
         // a dialog swallows a paste, takes the Enter for itself, and the turn goes on.
         if !self.echoed && !repeated && !queued {

@@ -18,6 +18,8 @@ pub mod message;
 pub mod observed;
 pub mod profile;
 pub mod receipt;
+pub mod record;
+pub mod recorded;
 pub mod roster;
 pub mod screen;
 pub mod settings;

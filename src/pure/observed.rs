@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::judge::{Judge, Wanted};
 use super::profile::Profile;
 use super::receipt::{REMEMBERED, Receipt, Verdict, unix_ms};
+use super::recorded::Recorded;
 use super::screen::Screen;
 use super::view::View;
 
@@ -20,6 +21,9 @@ pub struct Observed {
     id: String,
     text: String,
     judge: Judge,
+    /// It begins like a command, which looks on the screen just like a message.
+    command: bool,
+    recorded: bool,
     at: Instant,
     at_wall: SystemTime,
 }
@@ -65,14 +69,14 @@ impl Observed {
             return settled("no composer was in front when Enter was pressed");
         }
         let first = text.trim_start().chars().next();
-        if first.is_some_and(|c| profile.send.special_first.contains(c)) {
-            return settled("it starts with a character that this runtime takes for a command");
-        }
+        let command = first.is_some_and(|c| profile.send.special_first.contains(c));
         let placeholders = &profile.composer.placeholder;
         let judge = Judge::before_enter(Wanted::new(text, 0), screen, view, placeholders, now);
         Enter::Watched(Box::new(Observed {
             text: text.to_owned(),
             judge,
+            command,
+            recorded: false,
             at: now,
             at_wall: wall,
             id,
@@ -87,6 +91,20 @@ impl Observed {
             .map_or(end, |at| at.min(end))
     }
 
+    /// The runtime has written something down. True if it is this message.
+    ///
+    /// A command's entry has its words, too; what is no command stands there as it was typed.
+    pub fn recorded(&mut self, recorded: &Recorded, now: Instant) -> bool {
+        let ours = !self.command || recorded.text.trim() == self.text.trim();
+        self.recorded |= ours && self.judge.recorded(recorded, now);
+        self.recorded
+    }
+
+    /// Whether a turn was seen since before its Enter.
+    pub fn saw_turn(&self) -> bool {
+        self.judge.saw_turn()
+    }
+
     /// Looks at a settled screen; the receipt once the fate is known or the time is over.
     pub fn look(
         &mut self,
@@ -96,11 +114,18 @@ impl Observed {
         now: Instant,
     ) -> Option<Box<Receipt>> {
         let placeholders = &profile.composer.placeholder;
-        match self
+        let seen = self
             .judge
             .look(screen, view, placeholders, &profile.send, now)
-        {
-            Some(verdict) => Some(self.receipt(verdict, "seen on the screen", now)),
+            .filter(|_| self.recorded || !self.command);
+        match seen {
+            Some(verdict) => {
+                let why = match self.recorded {
+                    true => "the runtime has written it down",
+                    false => "seen on the screen",
+                };
+                Some(self.receipt(verdict, why, now))
+            }
             None if now >= self.at + LASTS => Some(self.give_up(view, profile, now)),
             None => None,
         }
@@ -115,6 +140,9 @@ impl Observed {
             .is_some_and(|c| self.judge.wanted().shows_in(c, placeholders));
         if there {
             self.receipt(Verdict::Draft, "it still stands in the composer", now)
+        } else if self.command {
+            let why = "it begins with a character that this runtime takes for a command";
+            self.receipt(Verdict::Unknown, why, now)
         } else {
             self.receipt(Verdict::Unknown, "nothing showed that it was taken", now)
         }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::record::RecordRule;
 use super::screen::Said;
 use super::table::{Source, Table};
 
@@ -26,6 +27,8 @@ pub struct Profile {
     pub queue: Vec<Sign>,
     /// Screens that own the keyboard. Looked at only while no composer is in front.
     pub dialog: Vec<Dialog>,
+    /// Where the runtime writes down what it was given.
+    pub record: Vec<RecordRule>,
     /// How messages are typed and judged.
     pub send: SendRule,
 }
@@ -213,7 +216,7 @@ pub struct SendRule {
     pub clear: Key,
     /// How long a paste may take to show up in the composer before it is given up.
     pub echo_ms: u64,
-    /// How long Enter waits after a paste at the least: a runtime that puts off an Enter so close to one
+    /// How long Enter waits at the least after the paste has shown up: a runtime that puts off an Enter so close to one
     /// would take keys that come meanwhile into the message.
     pub enter_pause_ms: u64,
     /// How long a message may sit in the composer after Enter before Enter is pressed once more.
@@ -338,6 +341,7 @@ impl Profile {
             busy: root.tables("busy", Sign::read)?,
             queue: root.tables("queue", Sign::read)?,
             dialog: root.tables("dialog", Dialog::read)?,
+            record: root.tables("record", RecordRule::read)?,
             send: root.table("send", SendRule::read)?.unwrap_or_default(),
         };
         root.finish()?;

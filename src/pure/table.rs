@@ -163,6 +163,19 @@ impl<'a, 'i> Table<'a, 'i> {
             .collect()
     }
 
+    /// Conditions of the form `key=value`; none if the key is missing.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn pairs(&self, key: &'static str) -> Result<Vec<(String, String)>, String> {
+        let at = self.get(key).map_or(self.at, |value| value.span().start);
+        let pair = |text: String| match text.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+            None => self.wrong(at, key, &format!("{text:?} has no `=`")),
+        };
+        self.texts(key)?.into_iter().map(pair).collect()
+    }
+
     /// A whole number within bounds.
     ///
     /// # Errors

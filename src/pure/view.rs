@@ -78,6 +78,11 @@ impl View {
         }
     }
 
+    /// Whether a turn shows: its signs, or what it has opened.
+    pub fn shows_turn(&self) -> bool {
+        self.busy.is_some() || self.dialog.is_some()
+    }
+
     /// Whether an empty composer is in front and takes keys.
     pub fn composer_is_free(&self) -> bool {
         self.composer

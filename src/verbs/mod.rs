@@ -14,6 +14,7 @@ mod log;
 pub mod place;
 mod program;
 mod ps;
+mod records;
 mod replay;
 pub mod run;
 mod send;

@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::handoff::{self, Report};
+use super::records::Records;
 use super::server::{self, Clients, Heard};
 use super::setup::{self, Sidecar};
 use crate::cli::agent::RunOptions;
@@ -148,6 +149,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         harness,
         clients,
         waiting: HashMap::new(),
+        records: Records::default(),
         seq: 0,
         reason: None,
         stopping: None,
@@ -179,6 +181,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
                 if let Ok(mut ready) = ready { ready.clear_ready(); }
                 at_work.take_signals();
             }
+            () = at_work.records.changed() => at_work.read_records(),
             Some(heard) = asked.recv() => at_work.take_heard(heard),
             ready = alarm_fd.readable() => {
                 if let Ok(mut ready) = ready { ready.clear_ready(); }
@@ -205,6 +208,8 @@ struct AtWork {
     clients: Clients,
     /// Which client waits for the verdict the harness knows by this number.
     waiting: HashMap<Asker, server::ClientId>,
+    /// What the runtime writes down by itself.
+    records: Records,
     seq: u64,
     /// Why we are ending, where that is not the runtime's own exit.
     reason: Option<&'static str>,
@@ -227,6 +232,9 @@ impl AtWork {
         if self.up.is_some() {
             deadline = deadline.min(self.since.mono + UP_AFTER);
         }
+        if let Some(at) = self.records.next_look() {
+            deadline = deadline.min(at);
+        }
         deadline
     }
 
@@ -239,7 +247,16 @@ impl AtWork {
         if now >= self.since.mono + UP_AFTER {
             self.report_up();
         }
+        if self.records.next_look().is_some_and(|at| now >= at) {
+            self.read_records();
+        }
         self.handle(Input::Tick);
+    }
+
+    fn read_records(&mut self) {
+        for recorded in self.records.look() {
+            self.handle(Input::Recorded(&recorded));
+        }
     }
 
     /// One input, and every effect that follows from it.
@@ -256,11 +273,13 @@ impl AtWork {
                 job,
                 bytes,
                 if_outer,
+                keys_wait,
             } => {
                 let paste = bytes.starts_with(PASTE_START);
                 let tail = if paste { PASTE_END.len() } else { 0 };
-                self.pump.inject(job.0, bytes, tail, if_outer);
+                self.pump.inject(job.0, bytes, tail, if_outer, keys_wait);
             }
+            Effect::LetKeysPass => self.pump.let_keys_pass(),
             Effect::Cancel(job) => self.pump.cancel(job.0),
             Effect::Pulse => {
                 let pulse = self.pulse();
@@ -270,6 +289,12 @@ impl AtWork {
                 let processes = facts(process::family(self.sidecar.child));
                 self.harness.handle(Input::Processes(&processes), now());
             }
+            Effect::Records(true) => {
+                if let Some(profile) = self.harness.profile() {
+                    self.records.begin(profile, self.harness.running().pid);
+                }
+            }
+            Effect::Records(false) => self.records.end(),
             Effect::Beat => self.beat(),
             // Remembered by the harness; `verify` finds it.
             Effect::Observed(receipt) => {
@@ -401,6 +426,7 @@ impl AtWork {
             self.panics
         );
         self.waiting.clear();
+        self.records.end();
         let settings = &self.sidecar.place.settings;
         let tag = format!("{:x}-{:x}r{}", std::process::id(), self.seq, self.panics);
         let profiles = Profiles::with(&files::profile_files(&settings.profile_dir));
@@ -589,6 +615,7 @@ impl AtWork {
             asked_runtime: &settings.runtime,
             model: &settings.model,
             model_failures: self.panics,
+            record_trouble: self.records.trouble(),
         };
         server::status_line(&self.harness, self.origin(), &facts, now())
     }

@@ -424,6 +424,8 @@ pub struct Facts<'a> {
     pub model: &'a str,
     /// How often the screen model has failed.
     pub model_failures: u32,
+    /// What is wrong with the runtime's own records.
+    pub record_trouble: Option<&'a str>,
 }
 
 /// The answer to `status` and `probe`.
@@ -433,6 +435,11 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
     let size = harness.screen().size();
     let seconds = |since| now.mono.saturating_duration_since(since).as_secs();
     let mut warnings = harness.warnings();
+    warnings.extend(
+        facts
+            .record_trouble
+            .map(|why| format!("the runtime's own record is no evidence: {why}")),
+    );
     if facts.model_failures > 0 {
         warnings.push(format!(
             "the screen model failed {} times and was restarted",
