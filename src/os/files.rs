@@ -103,7 +103,7 @@ impl Lock {
 ///
 /// # Errors
 /// What the system says; the old file is untouched then.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -119,7 +119,7 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
         if !found.is_file() {
             return Err(io::Error::other("the temporary file is not a regular file"));
         }
-        file.write_all(text.as_bytes())?;
+        file.write_all(text)?;
         drop(file);
         fs::rename(&beside, path)
     })();
@@ -127,6 +127,23 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// Opens a file of ours to write behind what is in it, made if it is not there.
+///
+/// # Errors
+/// It is a link or no regular file, or cannot be made.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok(file)
 }
 
 /// Reads a small file that somebody else may be playing with: no links, no pipes, no more than `max`.

@@ -62,6 +62,8 @@ pub struct Order {
     pub when_busy: WhenBusy,
     /// While a draft is there.
     pub when_draft: WhenDraft,
+    /// Nobody waits for the verdict: it waits for whatever keeps the gate shut, up to its deadline.
+    pub kept: bool,
 }
 
 /// What the kernel says of the runtime at one moment.
@@ -431,6 +433,10 @@ impl Delivery {
             self.into_turn = sight.turn_due || sight.view.is_some_and(|v| v.busy.is_some());
             self.phase = Phase::Pasting { since: now };
             return Step::Type(message::as_paste(&self.order.text));
+        };
+        let patience = match self.order.kept && verdict != Verdict::Busy {
+            true => Patience::Deadline,
+            false => patience,
         };
         // One short-lived reason may follow another (a turn seen between two half-drawn frames): what
         // counts is for how long nothing could be typed.
@@ -807,6 +813,7 @@ mod tests {
                 deadline: start + Duration::from_secs(10),
                 when_busy: WhenBusy::Hold,
                 when_draft: WhenDraft::Refuse,
+                kept: false,
             };
             let mut scene = Scene {
                 delivery: Delivery::new(order),

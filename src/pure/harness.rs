@@ -8,13 +8,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::delivery::{
-    Delivery, KEYS_WAIT, Life, Order, Pulse, Sight, Step, WhenBusy, WhenDraft, Written,
-};
+use super::delivery::{Life, Pulse, Sight, Written};
+use super::journal::{Line, Recovered};
 use super::keyboard::Keyboard;
 use super::ledger::Ledger;
-use super::message;
 use super::observed::{Enter, Observed};
+use super::orders::{Orders, Terms};
 use super::profile::{ProcessFacts, Profile, Profiles};
 use super::receipt::{Receipt, Verdict};
 use super::recorded::Recorded;
@@ -100,6 +99,8 @@ pub enum Input<'a> {
     Send(Asker, Box<Request>, &'a str),
     /// The runtime has written this down, or says so by a hook.
     Recorded(&'a Recorded),
+    /// The journal's answer to [`Effect::Journal`] with an asker: the message's id, and why it failed.
+    Kept(Asker, &'a str, Option<&'a str>),
     /// That connection is gone; a message of it that was not typed yet is withdrawn.
     AskerGone(Asker),
     /// The sidecar is about to end; messages that were not typed are `gone`.
@@ -130,6 +131,15 @@ pub enum Effect {
     Cancel(Job),
     /// Look at the kernel and come back with [`Input::Pulse`].
     Pulse,
+    /// Write this line to the journal.
+    Journal {
+        /// What to write.
+        line: Box<Line>,
+        /// It must be on the disk before anything else is done.
+        sync: bool,
+        /// Come back with [`Input::Kept`] for this connection.
+        asker: Option<Asker>,
+    },
     /// Look at the processes and come back with [`Input::Processes`].
     Identify,
     /// Watch what the runtime writes down from now on and come back with [`Input::Recorded`]; or no longer.
@@ -141,15 +151,6 @@ pub enum Effect {
     /// A message that somebody else typed has met its fate.
     Observed(Box<Receipt>),
 }
-
-/// Most messages waiting at once.
-pub const QUEUE_MAX: usize = 64;
-
-/// A send waits this long for its turn unless the caller says otherwise.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Longest time a message may wait for its turn: a week.
-const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// While output flows and no message is on its way, the screen is looked at this often: a state needs
 /// no more, and a flood must not pay for more.
@@ -210,27 +211,13 @@ pub struct Harness {
     bracketed: bool,
     interval: Duration,
     next_beat: Instant,
-    jobs: u64,
-    /// The job of the message on its way.
-    job: Option<Job>,
-    /// When the message on its way wants to be looked at again.
-    next_step: Option<Instant>,
-    orders: VecDeque<Waiting>,
+    orders: Orders,
     /// The last message that somebody else submitted, while its fate is open.
     observed: Option<Box<Observed>>,
     /// The runtime's own records are being watched.
     reading_records: bool,
-    ledger: Ledger,
-    ids: u64,
-    boot_tag: String,
     ended: Option<Ended>,
     effects: VecDeque<Effect>,
-}
-
-/// A message and who waits for its verdict.
-struct Waiting {
-    delivery: Delivery,
-    askers: Vec<Asker>,
 }
 
 impl Harness {
@@ -271,15 +258,9 @@ impl Harness {
             bracketed: false,
             interval,
             next_beat: now.mono,
-            jobs: 0,
-            job: None,
-            next_step: None,
-            orders: VecDeque::new(),
+            orders: Orders::new(tag),
             observed: None,
             reading_records: false,
-            ledger: Ledger::default(),
-            ids: 0,
-            boot_tag: tag,
             ended: None,
             effects: VecDeque::new(),
         }
@@ -359,16 +340,22 @@ impl Harness {
 
     /// What is known of messages that have met their fate.
     pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+        self.orders.ledger()
     }
 
     /// A message that has no receipt yet, by its id or a part of its text: it is held.
     pub fn waiting(&self, id: Option<&str>, contains: Option<&str>) -> Option<Box<Receipt>> {
-        let order = self.orders.iter().map(|w| &w.delivery).find(|d| {
-            id.is_none_or(|id| d.order.id == id)
-                && contains.is_none_or(|part| d.order.text.contains(part))
-        })?;
-        Some(order.end(Verdict::Held, "waiting in the sidecar", order.order.asked))
+        self.orders.held(id, contains)
+    }
+
+    /// Takes up what the last sidecar has left.
+    pub fn recover(&mut self, recovered: Recovered, now: Now) {
+        self.orders.recover(recovered, now);
+    }
+
+    /// Everything a journal must hold.
+    pub fn journal(&self, now: Now) -> Vec<Line> {
+        self.orders.journal(now)
     }
 
     /// When to call with a [`Input::Tick`] if nothing happens before.
@@ -392,7 +379,7 @@ impl Harness {
                 ));
             }
         }
-        earlier(self.next_step);
+        earlier(self.orders.next_step());
         earlier(
             self.observed
                 .as_ref()
@@ -424,12 +411,7 @@ impl Harness {
             }
             Input::Written(job, written) => {
                 self.read_check.get_or_insert(now.mono + READ_CHECK);
-                if self.job == Some(job)
-                    && let Some(head) = self.orders.front_mut()
-                {
-                    self.job = None;
-                    head.delivery.written(written);
-                }
+                self.orders.written(job, written, now, &mut self.effects);
             }
             Input::Resized(size) => self.screen.resize(size),
             Input::Pulse(pulse) => self.take_pulse(pulse, now),
@@ -459,21 +441,22 @@ impl Harness {
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
             Input::Recorded(recorded) => self.take_recorded(recorded, now),
-            Input::AskerGone(asker) => self.forget(asker, now),
+            Input::AskerGone(asker) => self.orders.forget(asker, now, &mut self.effects),
+            Input::Kept(asker, id, failed) => {
+                self.orders.kept(asker, id, failed, now, &mut self.effects);
+            }
             Input::Closing => {
                 self.settle_observed(now);
-                self.end_all("the sidecar is ending", now);
+                self.orders
+                    .end_all("the sidecar is ending", now, &mut self.effects);
             }
             Input::Exited(ended) => {
                 self.ended = Some(ended);
                 self.pulse = None;
                 self.settle_observed(now);
-                self.end_all(&format!("the runtime ended ({})", ended.words()), now);
-                self.set_state(
-                    State::Exited,
-                    format!("the runtime ended ({})", ended.words()),
-                    now,
-                );
+                let why = format!("the runtime ended ({})", ended.words());
+                self.orders.end_all(&why, now, &mut self.effects);
+                self.set_state(State::Exited, why, now);
             }
             Input::Tick => {}
         }
@@ -494,8 +477,7 @@ impl Harness {
     /// The runtime has written something down: the message on its way, the last one that somebody else
     /// typed, or none of ours.
     fn take_recorded(&mut self, recorded: &Recorded, now: Now) {
-        let head = self.orders.front_mut();
-        let ours = head.is_some_and(|head| head.delivery.recorded(recorded, now.mono));
+        let ours = self.orders.recorded(recorded, now);
         if !ours && let Some(observed) = &mut self.observed {
             observed.recorded(recorded, now.mono);
         }
@@ -532,7 +514,7 @@ impl Harness {
         }
         self.bracketed = bracketed;
         if self.screen.take_7501_query() {
-            let job = self.new_job();
+            let job = self.orders.new_job();
             self.effects.push_back(Effect::Type {
                 job,
                 bytes: OSC_7501_YES.to_vec(),
@@ -554,11 +536,7 @@ impl Harness {
 
     /// Whether a message's fate is open.
     fn is_judging(&self) -> bool {
-        self.observed.is_some()
-            || self
-                .orders
-                .front()
-                .is_some_and(|w| w.delivery.is_watching())
+        self.observed.is_some() || self.orders.is_judging()
     }
 
     /// Somebody else pressed Enter.
@@ -569,8 +547,7 @@ impl Harness {
         let (Some(view), Some(profile)) = (&self.view, &self.profile) else {
             return;
         };
-        self.ids += 1;
-        let id = format!("{}-{}", self.boot_tag, self.ids);
+        let id = self.orders.new_id();
         match Observed::enter(id, line, &self.screen, view, profile, (now.mono, now.wall)) {
             Enter::Bare => {}
             Enter::Settled(receipt) => self.note(receipt),
@@ -593,7 +570,7 @@ impl Harness {
 
     fn note(&mut self, receipt: Box<Receipt>) {
         self.effects.push_back(Effect::Observed(receipt.clone()));
-        self.ledger.add(*receipt);
+        self.orders.settle(*receipt, &mut self.effects);
     }
 
     fn watch_observed(&mut self, now: Now) {
@@ -612,11 +589,6 @@ impl Harness {
             self.taken(receipt.verdict, saw_turn, now);
             self.note(receipt);
         }
-    }
-
-    fn new_job(&mut self) -> Job {
-        self.jobs += 1;
-        Job(self.jobs)
     }
 
     fn timers(&mut self, now: Now) {
@@ -810,194 +782,22 @@ impl Harness {
     }
 
     fn take_order(&mut self, asker: Asker, request: Request, me: &str, now: Now) {
-        let id = match request.id {
-            Some(id) => id,
-            None => {
-                self.ids += 1;
-                format!("{}-{}", self.boot_tag, self.ids)
-            }
+        let profile = self.profile.as_ref();
+        let terms = Terms {
+            me,
+            special_first: profile.map_or("!/", |p| p.send.special_first.as_str()),
+            ended: self
+                .ended
+                .map(|ended| format!("the runtime ended ({})", ended.words())),
         };
-        if let Some(old) = self.ledger.find(Some(&id), None, 0) {
-            let old = Box::new(old.clone());
-            self.effects.push_back(Effect::Answer(asker, old));
-            return;
-        }
-        let verify = request.verify.unwrap_or(true);
-        if let Some(same) = self.orders.iter_mut().find(|w| w.delivery.order.id == id) {
-            if verify {
-                same.askers.push(asker);
-            } else {
-                let held = same
-                    .delivery
-                    .end(Verdict::Held, "waiting in the sidecar", now.mono);
-                self.effects.push_back(Effect::Answer(asker, held));
-            }
-            return;
-        }
-        let text = request.text.unwrap_or_default();
-        let special = self
-            .profile
-            .as_ref()
-            .map_or("!/", |p| p.send.special_first.as_str());
-        let typed = message::check(&text).and_then(|text| {
-            let typed = match &request.from {
-                Some(from) => message::with_preamble(from, me, text),
-                None => text.to_owned(),
-            };
-            let words_at = typed.len() - text.len();
-            message::check_typed(&typed, special).map(|()| (typed, words_at))
-        });
-        let refuse = |verdict, why: String| Box::new(Receipt::bare(&id, verdict, why, now.wall));
-        let (text, words_at) = match typed {
-            Ok(typed) => typed,
-            Err(why) => {
-                let receipt = refuse(Verdict::Rejected, why.to_string());
-                self.effects.push_back(Effect::Answer(asker, receipt));
-                return;
-            }
-        };
-        if let Some(ended) = self.ended {
-            let receipt = refuse(
-                Verdict::Gone,
-                format!("the runtime ended ({})", ended.words()),
-            );
-            self.effects.push_back(Effect::Answer(asker, receipt));
-            return;
-        }
-        if self.orders.len() >= QUEUE_MAX {
-            let receipt = refuse(
-                Verdict::Busy,
-                format!("{QUEUE_MAX} messages are waiting already"),
-            );
-            self.effects.push_back(Effect::Answer(asker, receipt));
-            return;
-        }
-        let timeout = request
-            .timeout_ms
-            .map_or(TIMEOUT, Duration::from_millis)
-            .min(TIMEOUT_MAX);
-        let order = Order {
-            id,
-            text,
-            words_at,
-            asked: now.mono,
-            asked_wall: now.wall,
-            deadline: now.mono + timeout,
-            when_busy: match request.when_busy.as_deref() {
-                Some("type") => WhenBusy::Type,
-                Some("refuse") => WhenBusy::Refuse,
-                _ => WhenBusy::Hold,
-            },
-            when_draft: match request.when_draft.as_deref() {
-                Some("wait") => WhenDraft::Wait,
-                _ => WhenDraft::Refuse,
-            },
-        };
-        let delivery = Delivery::new(order);
-        let mut askers = Vec::new();
-        if verify {
-            askers.push(asker);
-        } else {
-            let held = delivery.end(
-                Verdict::Held,
-                "taken over; ask `verify --id` for the verdict",
-                now.mono,
-            );
-            self.effects.push_back(Effect::Answer(asker, held));
-        }
-        self.orders.push_back(Waiting { delivery, askers });
+        self.orders
+            .take(asker, request, &terms, now, &mut self.effects);
         self.viewed = u64::MAX;
     }
 
-    /// A sender that went away before anything was typed takes its message with it.
-    fn forget(&mut self, asker: Asker, now: Now) {
-        let mut dropped = Vec::new();
-        self.orders.retain_mut(|w| {
-            let mine = w.askers.contains(&asker);
-            w.askers.retain(|a| *a != asker);
-            let keep = !(mine && w.askers.is_empty() && w.delivery.untouched());
-            if !keep {
-                dropped.push(w.delivery.end(
-                    Verdict::Busy,
-                    "the sender went away before it was typed",
-                    now.mono,
-                ));
-            }
-            keep
-        });
-        for receipt in dropped {
-            self.ledger.add(*receipt);
-        }
-    }
-
-    fn end_all(&mut self, why: &str, now: Now) {
-        self.job = None;
-        for waiting in std::mem::take(&mut self.orders) {
-            let verdict = if waiting.delivery.untouched() {
-                Verdict::Gone
-            } else {
-                Verdict::Unknown
-            };
-            let receipt = waiting.delivery.end(verdict, why, now.mono);
-            self.finish(waiting.askers, *receipt);
-        }
-    }
-
-    fn finish(&mut self, askers: Vec<Asker>, receipt: Receipt) {
-        for asker in askers {
-            let copy = Box::new(receipt.clone());
-            self.effects.push_back(Effect::Answer(asker, copy));
-        }
-        self.ledger.add(receipt);
-    }
-
-    /// Moves the message at the head of the queue as far as it goes, and lets the others' time run out.
+    /// Moves the message on its way as far as it goes.
     fn advance(&mut self, now: Now) {
-        self.next_step = None;
-        while let Some(mut head) = self.orders.pop_front() {
-            let writing = self.job;
-            let step = head.delivery.step(&self.sight(), now.mono);
-            if let Step::Done(receipt) = step {
-                self.job = None;
-                if receipt.typed {
-                    self.effects.push_back(Effect::LetKeysPass);
-                }
-                self.taken(receipt.verdict, head.delivery.saw_turn(), now);
-                self.finish(head.askers, *receipt);
-                continue;
-            }
-            self.orders.push_front(head);
-            match step {
-                Step::Wait(until) => self.next_step = Some(until),
-                Step::Pulse => {
-                    self.effects.push_back(Effect::Pulse);
-                    // The answer comes at once; should it not, ask again soon.
-                    self.next_step = Some(now.mono + READ_CHECK);
-                }
-                Step::Type(bytes) => {
-                    // Before the first byte: what is written down from then on is news.
-                    self.read_records(true);
-                    let job = self.new_job();
-                    self.job = Some(job);
-                    self.effects.push_back(Effect::Type {
-                        job,
-                        bytes,
-                        if_outer: Some(self.outer_seen),
-                        keys_wait: Some(KEYS_WAIT),
-                    });
-                    continue;
-                }
-                Step::Cancel => self.effects.extend(writing.map(Effect::Cancel)),
-                Step::Done(_) => {}
-            }
-            break;
-        }
-        self.expire_waiting(now);
-    }
-
-    /// Everything the message on its way may look at.
-    fn sight(&self) -> Sight<'_> {
-        Sight {
+        let sight = Sight {
             screen: &self.screen,
             view: self.view.as_ref(),
             profile: self.profile.as_ref(),
@@ -1007,24 +807,11 @@ impl Harness {
             been_ready: self.been_ready,
             turn_due: self.turn_due.is_some(),
             settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
+        };
+        let effects = &mut self.effects;
+        if self.orders.advance(&sight, self.outer_seen, now, effects) {
+            self.turn_due = Some(now.mono + TURN_SHOWS);
         }
-    }
-
-    /// Messages behind the head wait for their turn; their deadlines run all the same.
-    fn expire_waiting(&mut self, now: Now) {
-        let mut index = 1;
-        while index < self.orders.len() {
-            let deadline = self.orders[index].delivery.order.deadline;
-            if now.mono >= deadline {
-                if let Some(late) = self.orders.remove(index) {
-                    let why = "other messages were before it until its time ran out";
-                    let receipt = late.delivery.end(Verdict::Busy, why, now.mono);
-                    self.finish(late.askers, *receipt);
-                }
-            } else {
-                self.next_step = Some(self.next_step.map_or(deadline, |at| at.min(deadline)));
-                index += 1;
-            }
-        }
+        self.reading_records |= self.orders.is_judging();
     }
 }

@@ -22,6 +22,11 @@ impl Ledger {
         self.receipts.push_back(receipt);
     }
 
+    /// All of them, oldest first.
+    pub fn all(&self) -> impl Iterator<Item = &Receipt> {
+        self.receipts.iter()
+    }
+
     /// The newest.
     pub fn last(&self) -> Option<&Receipt> {
         self.receipts.back()

@@ -9,6 +9,7 @@ use crate::failure::{Failure, exit};
 
 pub mod ask;
 mod handoff;
+mod journal;
 pub mod launch;
 mod log;
 pub mod place;

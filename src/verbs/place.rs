@@ -60,6 +60,11 @@ impl Place {
         self.settings.run_dir.join(format!("{agent}.hb"))
     }
 
+    /// The journal's path.
+    pub fn journal(&self, agent: &AgentName) -> PathBuf {
+        self.settings.run_dir.join(format!("{agent}.journal"))
+    }
+
     /// The directory for sockets: `$XDG_RUNTIME_DIR/mosaic` if that is ours, else the run directory.
     /// Only looks; [`Place::prepare`] makes it.
     pub fn socket_dir(&self) -> PathBuf {

@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::handoff::{self, Report};
+use super::journal::Journal;
 use super::records::Records;
 use super::server::{self, Clients, Heard};
 use super::setup::{self, Sidecar};
@@ -29,6 +30,7 @@ use crate::os::{files, watch};
 use crate::pure::beat::Beat;
 use crate::pure::delivery::{Life, Pulse, Written};
 use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
+use crate::pure::journal::Line;
 use crate::pure::message::{PASTE_END, PASTE_START};
 use crate::pure::profile::{ProcessFacts, Profiles};
 use crate::pure::wire::State;
@@ -129,13 +131,14 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         std::process::id(),
         crate::pure::receipt::unix_ms(now.wall)
     );
-    let harness = Harness::new(
+    let mut harness = Harness::new(
         profiles,
         sidecar.size,
         sidecar.place.settings.interval,
         tag,
         now,
     );
+    let journal = take_up(&sidecar, &mut harness, now);
     let mut alarm = watch::Alarm::new().doing(|| "making a timer".into())?;
     let alarm_fd = readable(alarm.readable())?;
     let (pump_fd, pid_fd, signal_fd) = (
@@ -150,6 +153,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         clients,
         waiting: HashMap::new(),
         records: Records::default(),
+        journal,
         seq: 0,
         reason: None,
         stopping: None,
@@ -193,6 +197,15 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
     Ok(at_work.finish().await)
 }
 
+/// Goes on with the messages of the sidecar before, or of the model before the one that failed.
+fn take_up(sidecar: &Sidecar, harness: &mut Harness, now: Now) -> Journal {
+    let path = sidecar.place.journal(&sidecar.name);
+    let (mut journal, recovered) = Journal::read(&path, now.wall);
+    harness.recover(recovered, now);
+    journal.begin(&harness.journal(now));
+    journal
+}
+
 fn now() -> Now {
     Now {
         mono: Instant::now(),
@@ -210,6 +223,8 @@ struct AtWork {
     waiting: HashMap<Asker, server::ClientId>,
     /// What the runtime writes down by itself.
     records: Records,
+    /// What must survive us.
+    journal: Journal,
     seq: u64,
     /// Why we are ending, where that is not the runtime's own exit.
     reason: Option<&'static str>,
@@ -289,7 +304,9 @@ impl AtWork {
                 let processes = facts(process::family(self.sidecar.child));
                 self.harness.handle(Input::Processes(&processes), now());
             }
+            Effect::Journal { line, sync, asker } => self.write_down(&line, sync, asker),
             Effect::Records(true) => {
+                self.read_records();
                 if let Some(profile) = self.harness.profile() {
                     self.records.begin(profile, self.harness.running().pid);
                 }
@@ -307,6 +324,18 @@ impl AtWork {
                         .answer(client, &server::receipt_line(origin, *receipt));
                 }
             }
+        }
+    }
+
+    fn write_down(&mut self, line: &Line, sync: bool, asker: Option<Asker>) {
+        let failed = self.journal.append(line, sync).err();
+        if let Some(asker) = asker {
+            let why = failed.map(|e| e.to_string());
+            let kept = Input::Kept(asker, &line.id, why.as_deref());
+            self.harness.handle(kept, now());
+        }
+        if self.journal.is_long() {
+            self.journal.begin(&self.harness.journal(now()));
         }
     }
 
@@ -378,7 +407,7 @@ impl AtWork {
             reason: self.reason.map(str::to_owned),
         };
         let path = sidecar.place.heartbeat(&sidecar.name);
-        if let Err(e) = files::replace(&path, &beat.render()) {
+        if let Err(e) = files::replace(&path, beat.render().as_bytes()) {
             tracing::warn!("writing the heartbeat {}: {e}", path.display());
         }
     }
@@ -430,7 +459,9 @@ impl AtWork {
         let settings = &self.sidecar.place.settings;
         let tag = format!("{:x}-{:x}r{}", std::process::id(), self.seq, self.panics);
         let profiles = Profiles::with(&files::profile_files(&settings.profile_dir));
-        self.harness = Harness::new(profiles, self.sidecar.size, settings.interval, tag, now());
+        let now = now();
+        self.harness = Harness::new(profiles, self.sidecar.size, settings.interval, tag, now);
+        self.journal = take_up(&self.sidecar, &mut self.harness, now);
         self.clients.drop_all();
         // A runtime redraws everything when its size changes.
         let size = self.sidecar.size;
@@ -616,6 +647,7 @@ impl AtWork {
             model: &settings.model,
             model_failures: self.panics,
             record_trouble: self.records.trouble(),
+            journal_trouble: self.journal.trouble.as_deref(),
         };
         server::status_line(&self.harness, self.origin(), &facts, now())
     }

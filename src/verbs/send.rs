@@ -7,8 +7,8 @@ use super::ask::{self, NoAnswer};
 use super::place::Place;
 use crate::cli::agent::{Body, SendOptions};
 use crate::failure::{Failure, exit};
-use crate::pure::harness::TIMEOUT;
 use crate::pure::message::{BODY_MAX, Refusal};
+use crate::pure::orders::TIMEOUT;
 use crate::pure::receipt::{Receipt, Verdict, unix_ms};
 use crate::pure::wire::{ReceiptLine, Request};
 use crate::units::AgentName;
@@ -35,19 +35,20 @@ pub fn send(options: &SendOptions, json: bool, quiet: bool) -> Result<u8, Failur
             return Ok(show(&place, &options.name, receipt, json, quiet));
         }
     };
-    let timeout = options.timeout.unwrap_or(TIMEOUT);
     let request = Request {
         op: "send".into(),
         text: Some(text),
         id: options.id.clone(),
         from: (!options.bare).then(|| sender(&place, options.from.as_deref())),
         verify: Some(options.verify),
-        timeout_ms: Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        timeout_ms: options
+            .timeout
+            .map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
         when_busy: options.when_busy.clone(),
         when_draft: options.when_draft.clone(),
         ..Request::default()
     };
-    let patience = timeout.saturating_add(PROCEDURE);
+    let patience = options.timeout.unwrap_or(TIMEOUT).saturating_add(PROCEDURE);
     answer(&place, &options.name, &request, patience, json, quiet)
 }
 

@@ -426,6 +426,8 @@ pub struct Facts<'a> {
     pub model_failures: u32,
     /// What is wrong with the runtime's own records.
     pub record_trouble: Option<&'a str>,
+    /// What is wrong with our journal.
+    pub journal_trouble: Option<&'a str>,
 }
 
 /// The answer to `status` and `probe`.
@@ -439,6 +441,11 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         facts
             .record_trouble
             .map(|why| format!("the runtime's own record is no evidence: {why}")),
+    );
+    warnings.extend(
+        facts
+            .journal_trouble
+            .map(|why| format!("messages would not survive a restart: {why}")),
     );
     if facts.model_failures > 0 {
         warnings.push(format!(

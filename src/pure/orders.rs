@@ -1,0 +1,483 @@
+//! The messages to be delivered, one after the other, and what is known of those that were.
+//!
+//! The head is on its way ([`Delivery`]); the others wait behind it. Every message ends in the ledger, and
+//! what must survive the sidecar goes to the journal before it is acted upon: a message that is `held` before
+//! that is said, and one that is about to be typed before its first byte.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::delivery::{Delivery, KEYS_WAIT, Order, Sight, Step, WhenBusy, WhenDraft, Written};
+use super::harness::{Asker, Effect, Job, Now};
+use super::journal::{Fact, HowHeld, Line, Recovered};
+use super::ledger::Ledger;
+use super::message;
+use super::receipt::{REMEMBERED, Receipt, Verdict, unix_ms};
+use super::recorded::Recorded;
+use super::wire::Request;
+
+/// Most messages waiting at once.
+pub const QUEUE_MAX: usize = 64;
+
+/// A send whose sender waits for the verdict waits this long for its turn unless the caller says otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A message that is kept waits this long unless the caller says otherwise: a turn may last for hours.
+pub const KEPT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest time a message may wait for its turn: a week.
+const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Should the answer of the kernel not come at once, it is asked for again after this time.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The queue and the ledger.
+pub struct Orders {
+    waiting: VecDeque<Waiting>,
+    ledger: Ledger,
+    /// Makes ids unique across restarts.
+    tag: String,
+    ids: u64,
+    jobs: u64,
+    /// The write of the message on its way.
+    job: Option<Job>,
+    /// When the message on its way wants to be looked at again.
+    next_step: Option<Instant>,
+}
+
+/// A message and who waits for its verdict.
+struct Waiting {
+    delivery: Delivery,
+    askers: Vec<Asker>,
+    /// It is not known yet whether the journal has it.
+    unwritten: bool,
+}
+
+/// What a request to send asks for besides its text.
+pub struct Terms<'a> {
+    /// The name this agent goes by in preambles.
+    pub me: &'a str,
+    /// Characters a message must not start with.
+    pub special_first: &'a str,
+    /// Why nothing can be delivered any more.
+    pub ended: Option<String>,
+}
+
+impl Orders {
+    /// None yet. `tag` makes message ids unique across restarts.
+    pub fn new(tag: String) -> Orders {
+        Orders {
+            waiting: VecDeque::new(),
+            ledger: Ledger::default(),
+            tag,
+            ids: 0,
+            jobs: 0,
+            job: None,
+            next_step: None,
+        }
+    }
+
+    /// Takes up what the last sidecar has left.
+    pub fn recover(&mut self, recovered: Recovered, now: Now) {
+        for receipt in recovered.receipts {
+            self.ledger.add(receipt);
+        }
+        for line in recovered.held {
+            let Some(how) = line.held else { continue };
+            let left = how.until_ms.saturating_sub(unix_ms(now.wall));
+            let order = Order {
+                id: line.id,
+                text: line.text,
+                words_at: how.words_at,
+                asked: now.mono,
+                asked_wall: std::time::UNIX_EPOCH + Duration::from_millis(line.at_ms),
+                deadline: now.mono + Duration::from_millis(left).min(TIMEOUT_MAX),
+                when_busy: if how.into_turn {
+                    WhenBusy::Type
+                } else {
+                    WhenBusy::Hold
+                },
+                when_draft: WhenDraft::Wait,
+                kept: true,
+            };
+            self.waiting.push_back(Waiting {
+                delivery: Delivery::new(order),
+                askers: Vec::new(),
+                unwritten: false,
+            });
+        }
+    }
+
+    /// Everything a journal must hold, oldest first.
+    pub fn journal(&self, now: Now) -> Vec<Line> {
+        let settled = self.ledger.all().map(Line::settled);
+        let open = self.waiting.iter().filter_map(|w| match w.typing() {
+            true => Some(w.line(Fact::Typing, now)),
+            false => w.delivery.order.kept.then(|| w.line(Fact::Held, now)),
+        });
+        settled.chain(open).collect()
+    }
+
+    /// What is known of messages that have met their fate.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How many wait or are on their way.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the fate of one is open that was typed.
+    pub fn is_judging(&self) -> bool {
+        self.waiting.front().is_some_and(Waiting::typing)
+    }
+
+    /// When to come back though nothing happens.
+    pub fn next_step(&self) -> Option<Instant> {
+        self.next_step
+    }
+
+    /// A message that has no receipt yet, by its id or a part of its text: it is held.
+    pub fn held(&self, id: Option<&str>, contains: Option<&str>) -> Option<Box<Receipt>> {
+        let order = self.waiting.iter().map(|w| &w.delivery).find(|d| {
+            id.is_none_or(|id| d.order.id == id)
+                && contains.is_none_or(|part| d.order.text.contains(part))
+        })?;
+        Some(order.end(Verdict::Held, "waiting in the sidecar", order.order.asked))
+    }
+
+    /// An id nobody has had.
+    pub fn new_id(&mut self) -> String {
+        self.ids += 1;
+        format!("{}-{}", self.tag, self.ids)
+    }
+
+    /// A number for a write.
+    pub fn new_job(&mut self) -> Job {
+        self.jobs += 1;
+        Job(self.jobs)
+    }
+
+    /// A message has met its fate.
+    pub fn settle(&mut self, receipt: Receipt, effects: &mut VecDeque<Effect>) {
+        effects.push_back(journal(Line::settled(&receipt)));
+        self.ledger.add(receipt);
+    }
+
+    /// Somebody asks for a message to be delivered.
+    pub fn take(
+        &mut self,
+        asker: Asker,
+        request: Request,
+        terms: &Terms<'_>,
+        now: Now,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let id = match request.id {
+            Some(id) => id,
+            None => self.new_id(),
+        };
+        let mut answer = |receipt: Box<Receipt>| effects.push_back(Effect::Answer(asker, receipt));
+        if let Some(old) = self.ledger.find(Some(&id), None, 0) {
+            return answer(Box::new(old.clone()));
+        }
+        let verify = request.verify.unwrap_or(true);
+        if let Some(same) = self.waiting.iter_mut().find(|w| w.delivery.order.id == id) {
+            if verify {
+                same.askers.push(asker);
+            } else {
+                let why = "waiting in the sidecar";
+                answer(same.delivery.end(Verdict::Held, why, now.mono));
+            }
+            return;
+        }
+        let refuse = |verdict, why: String| Box::new(Receipt::bare(&id, verdict, why, now.wall));
+        let text = request.text.unwrap_or_default();
+        let typed = message::check(&text).and_then(|text| {
+            let typed = match &request.from {
+                Some(from) => message::with_preamble(from, terms.me, text),
+                None => text.to_owned(),
+            };
+            let words_at = typed.len() - text.len();
+            message::check_typed(&typed, terms.special_first).map(|()| (typed, words_at))
+        });
+        let (text, words_at) = match typed {
+            Ok(typed) => typed,
+            Err(why) => return answer(refuse(Verdict::Rejected, why.to_string())),
+        };
+        if let Some(why) = &terms.ended {
+            return answer(refuse(Verdict::Gone, why.clone()));
+        }
+        if self.waiting.len() >= QUEUE_MAX {
+            let why = format!("{QUEUE_MAX} messages are waiting already");
+            return answer(refuse(Verdict::Busy, why));
+        }
+        let usual = if verify { TIMEOUT } else { KEPT_TIMEOUT };
+        let timeout = request.timeout_ms.map_or(usual, Duration::from_millis);
+        let waiting = Waiting {
+            delivery: Delivery::new(Order {
+                id,
+                text,
+                words_at,
+                asked: now.mono,
+                asked_wall: now.wall,
+                deadline: now.mono + timeout.min(TIMEOUT_MAX),
+                when_busy: match request.when_busy.as_deref() {
+                    Some("type") => WhenBusy::Type,
+                    Some("refuse") => WhenBusy::Refuse,
+                    _ => WhenBusy::Hold,
+                },
+                when_draft: match request.when_draft.as_deref() {
+                    Some("wait") => WhenDraft::Wait,
+                    _ => WhenDraft::Refuse,
+                },
+                kept: !verify,
+            }),
+            askers: if verify { vec![asker] } else { Vec::new() },
+            unwritten: !verify,
+        };
+        if !verify {
+            // Said only once it is true: the journal has it.
+            effects.push_back(Effect::Journal {
+                line: Box::new(waiting.line(Fact::Held, now)),
+                sync: true,
+                asker: Some(asker),
+            });
+        }
+        self.waiting.push_back(waiting);
+    }
+
+    /// Whether the journal has taken the message that this asker wants to be kept.
+    pub fn kept(
+        &mut self,
+        asker: Asker,
+        id: &str,
+        failed: Option<&str>,
+        now: Now,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let Some(at) = self.waiting.iter().position(|w| w.delivery.order.id == id) else {
+            return;
+        };
+        let delivery = &self.waiting[at].delivery;
+        let receipt = match failed {
+            None => delivery.end(
+                Verdict::Held,
+                "taken over; ask `verify --id` for the verdict",
+                now.mono,
+            ),
+            Some(why) => {
+                let why = format!("it cannot be kept ({why}); `send --verify` needs no file");
+                delivery.end(Verdict::Busy, why, now.mono)
+            }
+        };
+        effects.push_back(Effect::Answer(asker, receipt));
+        if failed.is_some() {
+            self.waiting.remove(at);
+        } else {
+            self.waiting[at].unwritten = false;
+        }
+    }
+
+    /// The pump's word on a write: true if it was of the message on its way.
+    pub fn written(
+        &mut self,
+        job: Job,
+        written: Written,
+        now: Now,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        if self.job != Some(job) {
+            return;
+        }
+        let Some(head) = self.waiting.front_mut() else {
+            return;
+        };
+        self.job = None;
+        head.delivery.written(written);
+        if head.delivery.untouched() && head.delivery.order.kept {
+            // Not one byte of it was written: it waits as before, also for the next sidecar.
+            effects.push_back(journal(head.line(Fact::Held, now)));
+        }
+    }
+
+    /// The runtime has written something down. True if it is the message on its way.
+    pub fn recorded(&mut self, recorded: &Recorded, now: Now) -> bool {
+        let head = self.waiting.front_mut();
+        head.is_some_and(|head| head.delivery.recorded(recorded, now.mono))
+    }
+
+    /// A sender that went away before anything was typed takes its message with it, unless it is kept.
+    pub fn forget(&mut self, asker: Asker, now: Now, effects: &mut VecDeque<Effect>) {
+        let mut dropped = Vec::new();
+        self.waiting.retain_mut(|w| {
+            let mine = w.askers.contains(&asker);
+            w.askers.retain(|a| *a != asker);
+            let withdrawn = mine && w.askers.is_empty() && !w.typing() && !w.delivery.order.kept;
+            if withdrawn {
+                let why = "the sender went away before it was typed";
+                dropped.push(w.delivery.end(Verdict::Busy, why, now.mono));
+            }
+            !withdrawn
+        });
+        for receipt in dropped {
+            self.settle(*receipt, effects);
+        }
+    }
+
+    /// Nothing can be delivered any more. What is kept stays in the journal for the next sidecar.
+    pub fn end_all(&mut self, why: &str, now: Now, effects: &mut VecDeque<Effect>) {
+        self.job = None;
+        for waiting in std::mem::take(&mut self.waiting) {
+            let (verdict, why) = match (waiting.typing(), waiting.delivery.order.kept) {
+                (true, _) => (Verdict::Unknown, why.to_owned()),
+                (false, false) => (Verdict::Gone, why.to_owned()),
+                (false, true) => (Verdict::Held, format!("{why}; kept for the next start")),
+            };
+            let receipt = waiting.delivery.end(verdict, why, now.mono);
+            for asker in waiting.askers {
+                effects.push_back(Effect::Answer(asker, receipt.clone()));
+            }
+            if verdict != Verdict::Held {
+                self.settle(*receipt, effects);
+            }
+        }
+    }
+
+    fn finish(&mut self, askers: Vec<Asker>, receipt: Receipt, effects: &mut VecDeque<Effect>) {
+        for asker in askers {
+            effects.push_back(Effect::Answer(asker, Box::new(receipt.clone())));
+        }
+        self.settle(receipt, effects);
+    }
+
+    /// Moves the message on its way as far as it goes, and lets the others' time run out. True if a message
+    /// was accepted of whose turn nothing was seen yet.
+    pub fn advance(
+        &mut self,
+        sight: &Sight<'_>,
+        outer_seen: u64,
+        now: Now,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        self.next_step = None;
+        let mut turn_due = false;
+        while let Some(mut head) = self.waiting.pop_front() {
+            if head.unwritten {
+                self.waiting.push_front(head);
+                break;
+            }
+            let sight = Sight {
+                turn_due: sight.turn_due || turn_due,
+                ..*sight
+            };
+            let typing = head.typing();
+            let step = head.delivery.step(&sight, now.mono);
+            if let Step::Done(receipt) = step {
+                self.job = None;
+                if receipt.typed {
+                    effects.push_back(Effect::LetKeysPass);
+                }
+                turn_due |= receipt.verdict == Verdict::Accepted && !head.delivery.saw_turn();
+                self.finish(head.askers, *receipt, effects);
+                continue;
+            }
+            match step {
+                Step::Wait(until) => self.next_step = Some(until),
+                Step::Pulse => {
+                    effects.push_back(Effect::Pulse);
+                    self.next_step = Some(now.mono + ASK_AGAIN);
+                }
+                Step::Type(bytes) => {
+                    if !typing {
+                        effects.push_back(Effect::Journal {
+                            line: Box::new(head.line(Fact::Typing, now)),
+                            sync: head.delivery.order.kept,
+                            asker: None,
+                        });
+                        // What the runtime writes down from now on is news.
+                        effects.push_back(Effect::Records(true));
+                    }
+                    let job = self.new_job();
+                    self.job = Some(job);
+                    effects.push_back(Effect::Type {
+                        job,
+                        bytes,
+                        if_outer: Some(outer_seen),
+                        keys_wait: Some(KEYS_WAIT),
+                    });
+                    self.waiting.push_front(head);
+                    continue;
+                }
+                Step::Cancel => effects.extend(self.job.map(Effect::Cancel)),
+                Step::Done(_) => {}
+            }
+            self.waiting.push_front(head);
+            break;
+        }
+        self.expire(now, effects);
+        turn_due
+    }
+
+    /// Messages behind the head wait for their turn; their deadlines run all the same.
+    fn expire(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
+        let mut index = 1;
+        while index < self.waiting.len() {
+            let deadline = self.waiting[index].delivery.order.deadline;
+            if now.mono >= deadline {
+                if let Some(late) = self.waiting.remove(index) {
+                    let why = "other messages were before it until its time ran out";
+                    let receipt = late.delivery.end(Verdict::Busy, why, now.mono);
+                    self.finish(late.askers, *receipt, effects);
+                }
+            } else {
+                self.next_step = Some(self.next_step.map_or(deadline, |at| at.min(deadline)));
+                index += 1;
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// Whether some of it may have been typed.
+    fn typing(&self) -> bool {
+        !self.delivery.untouched()
+    }
+
+    fn line(&self, fact: Fact, now: Now) -> Line {
+        let order = &self.delivery.order;
+        let held = (fact == Fact::Held).then(|| {
+            let left = order.deadline.saturating_duration_since(now.mono);
+            HowHeld {
+                words_at: order.words_at,
+                until_ms: unix_ms(now.wall + left),
+                into_turn: order.when_busy == WhenBusy::Type,
+            }
+        });
+        Line {
+            fact,
+            id: order.id.clone(),
+            at_ms: unix_ms(order.asked_wall),
+            text: match held {
+                Some(_) => order.text.clone(),
+                None => order.text.chars().take(REMEMBERED).collect(),
+            },
+            held,
+            receipt: None,
+        }
+    }
+}
+
+fn journal(line: Line) -> Effect {
+    Effect::Journal {
+        line: Box::new(line),
+        sync: false,
+        asker: None,
+    }
+}
