@@ -260,6 +260,11 @@ impl Delivery {
         }
     }
 
+    /// The message in the forms it may be seen in.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
     /// Whether nothing was typed yet, so that it may still be withdrawn.
     pub fn untouched(&self) -> bool {
         matches!(self.phase, Phase::Gate { .. })
@@ -302,6 +307,7 @@ impl Delivery {
         Box::new(Receipt {
             id: self.order.id.clone(),
             verdict,
+            was: None,
             typed: verdict.typed(),
             retracted,
             reason,

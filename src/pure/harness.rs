@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::delivery::{Life, Pulse, Sight, Written};
+use super::followed::Followed;
 use super::journal::{Line, Recovered};
 use super::keyboard::Keyboard;
 use super::ledger::Ledger;
@@ -150,6 +151,8 @@ pub enum Effect {
     Answer(Asker, Box<Receipt>),
     /// A message that somebody else typed has met its fate.
     Observed(Box<Receipt>),
+    /// More is known of a message that was queued.
+    Revised(Box<Receipt>),
 }
 
 /// While output flows and no message is on its way, the screen is looked at this often: a state needs
@@ -463,7 +466,7 @@ impl Harness {
         self.timers(now);
         self.look(now);
         self.advance(now);
-        self.read_records(self.is_judging());
+        self.read_records(self.is_judging() || self.orders.is_following());
     }
 
     /// Has the runtime's records watched, or no longer.
@@ -477,7 +480,7 @@ impl Harness {
     /// The runtime has written something down: the message on its way, the last one that somebody else
     /// typed, or none of ours.
     fn take_recorded(&mut self, recorded: &Recorded, now: Now) {
-        let ours = self.orders.recorded(recorded, now);
+        let ours = self.orders.recorded(recorded, now, &mut self.effects);
         if !ours && let Some(observed) = &mut self.observed {
             observed.recorded(recorded, now.mono);
         }
@@ -585,6 +588,11 @@ impl Harness {
         }
         if let Some(receipt) = observed.look(&self.screen, view, profile, now.mono) {
             let saw_turn = observed.saw_turn();
+            if receipt.verdict == Verdict::Queued {
+                let wanted = observed.wanted().clone();
+                self.orders
+                    .follow(Followed::new(receipt.id.clone(), wanted, now.mono));
+            }
             self.observed = None;
             self.taken(receipt.verdict, saw_turn, now);
             self.note(receipt);
@@ -706,6 +714,10 @@ impl Harness {
             self.look_now(now);
         }
         self.watch_observed(now);
+        let settled = !self.screen.in_update() && self.viewed == self.screen.revision();
+        if let Some(view) = self.view.as_ref().filter(|_| settled) {
+            self.orders.look(view, now, &mut self.effects);
+        }
         if self.state == State::Wedged {
             return;
         }

@@ -90,8 +90,13 @@ impl Wanted {
     /// Runtimes put words of their own around a paste (claude a tag, opencode a blank), and a draft that was
     /// there before stands in front of it: a message long enough to be nobody else's may stand in more text.
     pub fn is(&self, recorded: &Recorded) -> bool {
-        let theirs = Squeezed::new(&recorded.text);
-        theirs == self.whole || (self.whole.chars() >= PROBE && theirs.count(&self.whole) > 0)
+        self.stands_in(&recorded.text)
+    }
+
+    /// Whether it is all of a text, or stands whole in it and is long enough to be nobody else's.
+    pub fn stands_in(&self, text: &str) -> bool {
+        let text = Squeezed::new(text);
+        text == self.whole || (self.whole.chars() >= PROBE && text.count(&self.whole) > 0)
     }
 
     /// How often head and tail stand above the composer.

@@ -22,6 +22,11 @@ impl Ledger {
         self.receipts.push_back(receipt);
     }
 
+    /// The receipt with this id, to be revised.
+    pub fn revise(&mut self, id: &str) -> Option<&mut Receipt> {
+        self.receipts.iter_mut().rev().find(|r| r.id == id)
+    }
+
     /// All of them, oldest first.
     pub fn all(&self) -> impl Iterator<Item = &Receipt> {
         self.receipts.iter()

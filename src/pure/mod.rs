@@ -10,6 +10,7 @@ pub mod cast;
 pub mod command;
 pub mod delivery;
 pub mod explain;
+pub mod followed;
 pub mod harness;
 pub mod journal;
 pub mod judge;

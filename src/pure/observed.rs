@@ -100,6 +100,11 @@ impl Observed {
         self.recorded
     }
 
+    /// The message in the forms it may be seen in.
+    pub fn wanted(&self) -> &Wanted {
+        self.judge.wanted()
+    }
+
     /// Whether a turn was seen since before its Enter.
     pub fn saw_turn(&self) -> bool {
         self.judge.saw_turn()

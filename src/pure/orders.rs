@@ -8,12 +8,14 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::delivery::{Delivery, KEYS_WAIT, Order, Sight, Step, WhenBusy, WhenDraft, Written};
+use super::followed::Followed;
 use super::harness::{Asker, Effect, Job, Now};
 use super::journal::{Fact, HowHeld, Line, Recovered};
 use super::ledger::Ledger;
 use super::message;
 use super::receipt::{REMEMBERED, Receipt, Verdict, unix_ms};
 use super::recorded::Recorded;
+use super::view::View;
 use super::wire::Request;
 
 /// Most messages waiting at once.
@@ -28,6 +30,9 @@ pub const KEPT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Longest time a message may wait for its turn: a week.
 const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Most messages in the runtime's own queue that are followed at once.
+const FOLLOWED_MAX: usize = 16;
+
 /// Should the answer of the kernel not come at once, it is asked for again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -35,6 +40,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub struct Orders {
     waiting: VecDeque<Waiting>,
     ledger: Ledger,
+    /// Messages that the runtime has put into its own queue.
+    followed: VecDeque<Followed>,
     /// Makes ids unique across restarts.
     tag: String,
     ids: u64,
@@ -69,6 +76,7 @@ impl Orders {
         Orders {
             waiting: VecDeque::new(),
             ledger: Ledger::default(),
+            followed: VecDeque::new(),
             tag,
             ids: 0,
             jobs: 0,
@@ -308,9 +316,64 @@ impl Orders {
     }
 
     /// The runtime has written something down. True if it is the message on its way.
-    pub fn recorded(&mut self, recorded: &Recorded, now: Now) -> bool {
+    pub fn recorded(
+        &mut self,
+        recorded: &Recorded,
+        now: Now,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
         let head = self.waiting.front_mut();
-        head.is_some_and(|head| head.delivery.recorded(recorded, now.mono))
+        let is_head = head.is_some_and(|head| head.delivery.recorded(recorded, now.mono));
+        let delivered = self.followed.iter().position(|f| f.was_delivered(recorded));
+        if !is_head && let Some(at) = delivered {
+            let sign = format!("its turn came: it stands in the {}", recorded.by);
+            self.revise(at, Verdict::Accepted, &sign, now, effects);
+        }
+        is_head
+    }
+
+    /// A message was put into the runtime's own queue: its receipt will be told what comes of it.
+    pub fn follow(&mut self, followed: Followed) {
+        if self.followed.len() == FOLLOWED_MAX {
+            self.followed.pop_front();
+        }
+        self.followed.push_back(followed);
+    }
+
+    /// Whether anything more may come of a message that was queued.
+    pub fn is_following(&self) -> bool {
+        !self.followed.is_empty()
+    }
+
+    /// Looks at a settled screen for queued messages that were handed back.
+    pub fn look(&mut self, view: &View, now: Now, effects: &mut VecDeque<Effect>) {
+        self.followed.retain(|f| !f.is_over(now.mono));
+        // What stands in the composer now is the message on its way, not one that came back.
+        if self.is_judging() {
+            return;
+        }
+        while let Some(at) = self.followed.iter().position(|f| f.was_handed_back(view)) {
+            let sign = "the runtime handed it back into the composer";
+            self.revise(at, Verdict::Draft, sign, now, effects);
+        }
+    }
+
+    fn revise(
+        &mut self,
+        at: usize,
+        verdict: Verdict,
+        sign: &str,
+        now: Now,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let Some(followed) = self.followed.remove(at) else {
+            return;
+        };
+        if let Some(receipt) = self.ledger.revise(&followed.id) {
+            followed.revise(receipt, verdict, sign, now.mono);
+            effects.push_back(journal(Line::settled(receipt)));
+            effects.push_back(Effect::Revised(Box::new(receipt.clone())));
+        }
     }
 
     /// A sender that went away before anything was typed takes its message with it, unless it is kept.
@@ -385,6 +448,10 @@ impl Orders {
                     effects.push_back(Effect::LetKeysPass);
                 }
                 turn_due |= receipt.verdict == Verdict::Accepted && !head.delivery.saw_turn();
+                if receipt.verdict == Verdict::Queued {
+                    let wanted = head.delivery.wanted().clone();
+                    self.follow(Followed::new(receipt.id.clone(), wanted, now.mono));
+                }
                 self.finish(head.askers, *receipt, effects);
                 continue;
             }

@@ -120,6 +120,9 @@ pub struct Receipt {
     pub id: String,
     /// What became of it.
     pub verdict: Verdict,
+    /// What was said before more was seen: a queued message that was delivered, or handed back.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub was: Option<Verdict>,
     /// Whether the runtime was given any byte of it.
     pub typed: bool,
     /// A draft that was provably ours was removed from the composer again.
@@ -151,6 +154,7 @@ impl Receipt {
         Receipt {
             id: id.to_owned(),
             verdict,
+            was: None,
             typed: verdict.typed(),
             retracted: false,
             reason: reason.into(),

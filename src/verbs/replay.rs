@@ -35,17 +35,23 @@ enum Line {
         why: String,
     },
     /// A message met its fate.
-    Receipt {
-        schema: &'static str,
-        /// When the verdict was reached.
-        t: f64,
-        /// When Enter was pressed.
-        entered: f64,
-        text: String,
-        verdict: &'static str,
-        reason: String,
-        evidence: Vec<Evidence>,
-    },
+    Receipt(Fate),
+    /// More is known of one that was queued.
+    Revised(Fate),
+}
+
+/// What is known of a message.
+#[derive(Serialize)]
+struct Fate {
+    schema: &'static str,
+    /// When the verdict was reached.
+    t: f64,
+    /// When Enter was pressed.
+    entered: f64,
+    text: String,
+    verdict: &'static str,
+    reason: String,
+    evidence: Vec<Evidence>,
 }
 
 /// Replays a recording and prints a line per state change and per submission seen in it.
@@ -210,8 +216,10 @@ impl Stage {
     fn feed(&mut self, input: Input<'_>) {
         self.harness.handle(input, self.now());
         while let Some(effect) = self.harness.poll() {
-            if let Effect::Observed(receipt) = effect {
-                self.show_receipt(&receipt);
+            match effect {
+                Effect::Observed(receipt) => self.show_fate(Line::Receipt, &receipt),
+                Effect::Revised(receipt) => self.show_fate(Line::Revised, &receipt),
+                _ => {}
             }
         }
         let (state, why) = self.harness.state();
@@ -230,9 +238,9 @@ impl Stage {
         }
     }
 
-    fn show_receipt(&self, receipt: &Receipt) {
+    fn show_fate(&self, line: fn(Fate) -> Line, receipt: &Receipt) {
         let entered = u32::try_from(receipt.at_ms).map_or(0.0, |ms| f64::from(ms) / 1_000.0);
-        let line = Line::Receipt {
+        let line = line(Fate {
             schema: "mosaic.replay/1",
             t: self.t,
             entered,
@@ -240,7 +248,7 @@ impl Stage {
             verdict: receipt.verdict.word(),
             reason: receipt.reason.clone(),
             evidence: receipt.evidence.clone(),
-        };
+        });
         let head: String = receipt.head.chars().take(60).collect();
         let text = format!(
             "{:9.3}  {}: {head:?} ({})\n",

@@ -314,7 +314,7 @@ impl AtWork {
             Effect::Records(false) => self.records.end(),
             Effect::Beat => self.beat(),
             // Remembered by the harness; `verify` finds it.
-            Effect::Observed(receipt) => {
+            Effect::Observed(receipt) | Effect::Revised(receipt) => {
                 tracing::debug!("observed {}: {}", receipt.id, receipt.verdict.word());
             }
             Effect::Answer(asker, receipt) => {
