@@ -24,8 +24,10 @@
 //!              then       -> verbs::run -> pure::harness -> screen -> view -> state, verdict
 //! a key in     os::pump  terminal -> inner pty        unchanged; the harness is told that a person types
 //! a message    verbs::send -> os::socket -> verbs::server -> verbs::run -> pure::harness
-//!              -> pure::delivery (gate, paste, echo, Enter, judge) -> Effect::Type -> os::pump -> inner pty
+//!              -> pure::orders -> pure::delivery (gate, paste, echo, Enter, judge) -> Effect::Type -> os::pump -> inner pty
 //!              -> ... -> pure::judge -> Receipt -> Effect::Answer -> verbs::server -> verbs::send
+//!              before its first byte: Effect::Journal -> verbs::journal, which the next sidecar reads
+//!              meanwhile: the runtime's own record -> verbs::records -> pure::judge
 //! a beat       pure::harness (Effect::Beat) -> pure::beat -> os::files, written beside and renamed
 //! a launch     verbs::launch -> os::tmux new-session -> verbs::run; environment and readiness by verbs::handoff
 //! ```

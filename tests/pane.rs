@@ -848,7 +848,8 @@ fn a_body_that_may_not_be_typed_is_rejected_by_the_sidecar_itself() {
 /// `shown` is what the composer shows of the message; `wait` waits for the round's moment.
 #[track_caller]
 fn type_during_sends(rounds: u64, message: &str, shown: &str, wait: impl Fn(&Demo, u64)) {
-    let demo = Demo::ready(&["--turn-ms", "50"]);
+    // Long enough to be seen behind a transcript of 240 kB.
+    let demo = Demo::ready(&["--turn-ms", "400"]);
     let by_hand = "zzz by hand";
     for round in 0..rounds {
         let before = demo.log.taken().len();

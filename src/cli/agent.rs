@@ -157,7 +157,8 @@ Verbs
   launch NAME                  make the tmux session that runs `run NAME`; idempotent
   send NAME [-m TEXT | -f FILE | -]
       --verify                 wait for the verdict (else: hand over, and ask `verify` later)
-      --timeout SECONDS        how long it may wait for its turn (default 30)
+      --timeout SECONDS        how long it may wait for its turn (default 30;
+                               a day without --verify)
       --from LABEL             who writes, for the preamble (default: host and agent or user)
       --no-preamble            type the message as it is
       --id ID                  the same id is never typed twice

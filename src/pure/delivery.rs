@@ -111,6 +111,8 @@ pub struct Sight<'a> {
     pub been_ready: bool,
     /// A message was taken, and its turn does not show yet.
     pub turn_due: bool,
+    /// When a running turn, or something else than the composer in front, was last seen.
+    pub last_turn: Option<Instant>,
     /// The output seen so far ends inside a frame.
     pub settled: bool,
 }
@@ -120,6 +122,18 @@ impl Sight<'_> {
     fn fresh_pulse(&self, now: Instant) -> Option<Pulse> {
         self.pulse
             .filter(|p| now.saturating_duration_since(p.at) <= PULSE_IS_FRESH)
+    }
+
+    /// What speaks for a running turn. Between two steps of a turn (an answered dialog, a tool that is done)
+    /// a runtime can look idle for some frames: only a while without any sign is the end of it.
+    fn turn<'v>(&self, view: &'v View, now: Instant) -> Option<&'v str> {
+        let just_now = |at: Instant| now.saturating_duration_since(at) < TURN_ENDS;
+        match &view.busy {
+            Some(sign) => Some(sign),
+            None if self.turn_due => Some("the last message is about to begin one"),
+            None if self.last_turn.is_some_and(just_now) => Some("it ran a moment ago"),
+            None => None,
+        }
     }
 
     /// When a person who has just pressed a key counts as resting, unless that is so already. Until
@@ -187,6 +201,10 @@ const REFUSAL_LASTS: Duration = Duration::from_millis(250);
 /// A person who pressed a key this recently is still typing, though the composer may not show it yet.
 /// Slowest echo of a key seen: 226 ms (opencode, loaded).
 const HAND_RESTS: Duration = Duration::from_millis(400);
+
+/// A turn is over when none of its signs was seen for this time. Slowest full redraw seen on a loaded machine,
+/// during which signs can be missing: about 150 ms.
+const TURN_ENDS: Duration = Duration::from_millis(250);
 
 /// Unread input older than this means that the runtime does not read (busy starts took up to 2.5 s).
 const UNREAD_IS_WEDGED: Duration = Duration::from_millis(3_000);
@@ -436,7 +454,7 @@ impl Delivery {
                 return Step::Wait(now + REFUSAL_LASTS);
             };
             *refusing = None;
-            self.into_turn = sight.turn_due || sight.view.is_some_and(|v| v.busy.is_some());
+            self.into_turn = sight.view.is_some_and(|v| sight.turn(v, now).is_some());
             self.phase = Phase::Pasting { since: now };
             return Step::Type(message::as_paste(&self.order.text));
         };
@@ -534,10 +552,7 @@ impl Delivery {
             let why = "somebody is typing".to_owned();
             return Some((Verdict::Occupied, why, Patience::Deadline));
         }
-        let due = sight
-            .turn_due
-            .then_some("the last message is about to begin one");
-        if let Some(sign) = view.busy.as_deref().or(due) {
+        if let Some(sign) = sight.turn(view, now) {
             let patience = match self.order.when_busy {
                 WhenBusy::Type => None,
                 WhenBusy::Hold => Some(Patience::Deadline),
@@ -573,7 +588,17 @@ impl Delivery {
             .as_ref()
             .map(|c| self.wanted.in_composer(c, &profile.composer.placeholder));
         let cursor = view.composer.as_ref().is_some_and(|c| c.has_cursor);
-        if sight.settled && holds == Some(Holds::Ours) && cursor && view.dialog.is_none() {
+        let whole = sight.settled && holds == Some(Holds::Ours) && cursor && view.dialog.is_none();
+        // A turn that somebody else began since the gate can open a dialog at any moment.
+        let turn = view.busy.as_deref().filter(|_| !self.into_turn);
+        if let Some(sign) = turn.filter(|_| whole && self.order.when_busy != WhenBusy::Type) {
+            if now < self.order.deadline {
+                return Step::Wait(self.order.deadline.min(now + ASK_IF_READ));
+            }
+            let why = format!("a turn began after the paste ({sign}); Enter was not pressed");
+            return self.done(Verdict::Draft, why, now);
+        }
+        if whole {
             let echoed = *self.echoed.get_or_insert(now);
             self.timing.echo_ms = self.since_asked(echoed);
             let paused = Some(echoed + profile.send.enter_pause()).filter(|at| *at > now);
@@ -801,6 +826,8 @@ mod tests {
         unread: usize,
         life: Life,
         key: Option<Instant>,
+        last_turn: Option<Instant>,
+        turn_due: bool,
     }
 
     impl Scene {
@@ -830,6 +857,8 @@ mod tests {
                 unread: 0,
                 life: Life::Running,
                 key: None,
+                last_turn: None,
+                turn_due: false,
             };
             scene.draws("", "", "");
             scene
@@ -864,7 +893,8 @@ mod tests {
                 last_key: self.key,
                 last_stall: None,
                 been_ready: true,
-                turn_due: false,
+                turn_due: self.turn_due,
+                last_turn: self.last_turn,
                 settled: true,
             };
             self.delivery.step(&sight, now)
@@ -946,6 +976,48 @@ mod tests {
             receipt.map(|r| (r.verdict, r.retracted)),
             Some((Verdict::Draft, true))
         );
+    }
+
+    #[test]
+    fn an_idle_moment_within_a_turn_is_not_its_end() {
+        let mut scene = Scene::new("run the tests");
+        scene.last_turn = Some(scene.now());
+        assert_eq!(scene.waits(200), None);
+        scene.ms += 50;
+        scene.types(b"\x1b[200~run the tests\x1b[201~");
+    }
+
+    #[test]
+    fn a_turn_that_is_known_to_begin_is_waited_for_though_nothing_shows_it() {
+        let mut scene = Scene::new("run the tests");
+        scene.turn_due = true;
+        assert_eq!(scene.waits(5_000), None);
+        scene.turn_due = false;
+        scene.types(b"\x1b[200~run the tests\x1b[201~");
+    }
+
+    #[test]
+    fn a_turn_that_begins_after_the_paste_gets_no_enter_before_its_end() {
+        let mut scene = Scene::new("run the tests");
+        scene.types(b"\x1b[200~run the tests\x1b[201~");
+        scene.draws("", BUSY, "run the tests");
+        assert_eq!(scene.waits(5_000), None);
+        scene.draws("", "", "run the tests");
+        scene.types(b"\r");
+    }
+
+    #[test]
+    fn a_message_that_is_kept_waits_for_a_draft_and_one_that_is_not_does_not() {
+        let mut impatient = Scene::new("run the tests");
+        impatient.draws("", "", "half a thought");
+        let receipt = impatient.waits(1_000);
+        assert_eq!(receipt.map(|r| r.verdict), Some(Verdict::Occupied));
+        let mut patient = Scene::new("run the tests");
+        patient.delivery.order.kept = true;
+        patient.draws("", "", "half a thought");
+        assert_eq!(patient.waits(5_000), None);
+        patient.draws("", "", "");
+        patient.types(b"\x1b[200~run the tests\x1b[201~");
     }
 
     #[test]

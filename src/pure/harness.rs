@@ -201,6 +201,8 @@ pub struct Harness {
     been_ready: bool,
     /// A message was taken whose turn does not show yet; it is waited for until then.
     turn_due: Option<Instant>,
+    /// When a running turn, or something else than the composer in front, was last seen.
+    last_turn: Option<Instant>,
     pulse: Option<Pulse>,
     proven: Option<Now>,
     unread_since: Option<Instant>,
@@ -248,6 +250,7 @@ impl Harness {
             candidate: None,
             been_ready: false,
             turn_due: None,
+            last_turn: None,
             pulse: None,
             proven: None,
             unread_since: None,
@@ -746,6 +749,12 @@ impl Harness {
         if self.view.as_ref().is_some_and(View::composer_is_free) {
             self.been_ready = true;
         }
+        if let Some(view) = &self.view
+            && self.been_ready
+            && (view.shows_turn() || view.composer.is_none())
+        {
+            self.last_turn = Some(now.mono);
+        }
         if self.view.as_ref().is_some_and(View::shows_turn) {
             self.turn_due = None;
         }
@@ -818,6 +827,7 @@ impl Harness {
             last_stall: self.last_stall,
             been_ready: self.been_ready,
             turn_due: self.turn_due.is_some(),
+            last_turn: self.last_turn,
             settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
         };
         let effects = &mut self.effects;
