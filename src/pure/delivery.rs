@@ -19,6 +19,7 @@ use super::judge::{Holds, Judge, Wanted};
 use super::message;
 use super::profile::Profile;
 use super::receipt::{Evidence, REMEMBERED, Receipt, Timing, Verdict, Witness, unix_ms};
+use super::recorded::Recorded;
 use super::screen::Screen;
 use super::view::View;
 
@@ -337,6 +338,16 @@ impl Delivery {
             }
             (other, _) => other,
         };
+    }
+
+    /// The runtime's own word on a prompt.
+    pub fn recorded(&mut self, recorded: &Recorded, now: Instant) {
+        if let Phase::Judging { judge }
+        | Phase::Entering { judge }
+        | Phase::Clearing { judge, .. } = &mut self.phase
+        {
+            judge.recorded(recorded, now);
+        }
     }
 
     /// Asks the kernel now and then whether a running runtime has read what we wrote. Every patience

@@ -15,6 +15,7 @@ use super::message;
 use super::observed::{Enter, Observed};
 use super::profile::{ProcessFacts, Profile, Profiles};
 use super::receipt::{Receipt, Verdict};
+use super::recorded::Recorded;
 use super::screen::Screen;
 use super::view::View;
 use super::wire::{Request, State};
@@ -95,6 +96,8 @@ pub enum Input<'a> {
     Processes(&'a [ProcessFacts]),
     /// Somebody asks for a message to be delivered, with the name this agent goes by in preambles.
     Send(Asker, Box<Request>, &'a str),
+    /// The runtime's own word on a prompt.
+    Recorded(Recorded),
     /// That connection is gone; a message of it that was not typed yet is withdrawn.
     AskerGone(Asker),
     /// The sidecar is about to end; messages that were not typed are `gone`.
@@ -437,6 +440,11 @@ impl Harness {
                 self.take_running(running, now);
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
+            Input::Recorded(recorded) => {
+                if let Some(head) = self.orders.front_mut() {
+                    head.delivery.recorded(&recorded, now.mono);
+                }
+            }
             Input::AskerGone(asker) => self.forget(asker, now),
             Input::Closing => {
                 self.settle_observed(now);

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::profile::SendRule;
 use super::receipt::{Evidence, Verdict, Witness};
+use super::recorded::Recorded;
 use super::screen::Screen;
 use super::text::Squeezed;
 use super::view::{self, Composer, View};
@@ -84,6 +85,13 @@ impl Wanted {
             || shown.count(&self.tail) > 0
     }
 
+    /// Whether a record of the runtime has this message: as it is, or whole among other words if it is
+    /// long enough to be nobody else's.
+    fn is_in(&self, recorded: &Recorded) -> bool {
+        let record = Squeezed::new(&recorded.text);
+        record == self.whole || (self.whole.chars() > PROBE && record.count(&self.whole) > 0)
+    }
+
     /// How often head and tail stand above the composer.
     fn occurrences(&self, above: &Squeezed) -> (usize, usize) {
         (above.count(&self.head), above.count(&self.tail))
@@ -123,6 +131,8 @@ pub struct Judge {
     cleared: Option<Instant>,
     /// A busy sign appeared after Enter; a short turn is over before the composer counts as settled.
     turned_busy: bool,
+    /// The runtime's own record has it; whether in its queue.
+    recorded: Option<bool>,
     evidence: Vec<Evidence>,
 }
 
@@ -154,6 +164,7 @@ impl Judge {
             entered: now,
             cleared: None,
             turned_busy: false,
+            recorded: None,
             evidence: Vec::new(),
         }
     }
@@ -166,6 +177,14 @@ impl Judge {
     /// The message it watches for.
     pub fn wanted(&self) -> &Wanted {
         &self.wanted
+    }
+
+    /// The runtime's own word on a prompt.
+    pub fn recorded(&mut self, recorded: &Recorded, now: Instant) {
+        if self.wanted.is_in(recorded) {
+            self.recorded = Some(recorded.queued);
+            self.saw(Witness::Runtime, recorded.by.clone(), now);
+        }
     }
 
     /// What was seen so far.
@@ -249,6 +268,16 @@ impl Judge {
             return None;
         }
 
+        // A record alone is not enough: another hook may still refuse the prompt.
+        if let Some(queued) = self.recorded
+            && (says_working || repeated || self.turned_busy)
+        {
+            return Some(if queued {
+                Verdict::Queued
+            } else {
+                Verdict::Accepted
+            });
+        }
         if self.before.busy {
             // The turn that was running explains a busy sign; only the text itself speaks for us.
             if queued || (repeated && !view.queue.is_empty()) {
