@@ -59,6 +59,8 @@ pub fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
 pub fn replace(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let beside = dir.join(format!(".mosaic-{}.new", std::process::id()));
+    // No other process has our pid: what is there was left by one that was killed.
+    let _ = fs::remove_file(&beside);
     let written = (|| {
         let mut file = OpenOptions::new()
             .write(true)
@@ -72,10 +74,7 @@ pub fn replace(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<()> {
         must_be(path, old)?;
         fs::rename(&beside, path)
     })();
-    if written
-        .as_ref()
-        .is_err_and(|e| e.kind() != io::ErrorKind::AlreadyExists)
-    {
+    if written.is_err() {
         let _ = fs::remove_file(&beside);
     }
     written
