@@ -130,6 +130,10 @@ pub enum Verb {
         /// As JSON lines.
         json: bool,
     },
+    /// Tell the sidecar what the runtime says, with these arguments: nothing that a runtime gives is wrong.
+    Hook(Vec<OsString>),
+    /// Install, remove or show hooks, by `mosaic-fleet` with these arguments.
+    Hooks(Vec<OsString>),
     /// Show the screen.
     Tail {
         /// The agent.
@@ -170,6 +174,8 @@ Verbs
   explain NAME                 which rules fired on the screen, and why the state is what it is
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
+  hooks install|remove|status [RUNTIME]   let claude, codex, pi or opencode itself say what it took; docs/hooks.md
+  hook [EVENT] [JSON]          what such a hook calls: payload on stdin, tells the sidecar, always silent, always 0
 Every verb takes --json; send, verify and launch take --quiet.
 
 Verdicts and exit codes of send and verify
@@ -214,6 +220,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "launch" => read_launch(&mut parser),
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
+        "hook" => read_hook(&mut parser),
+        "hooks" => Ok(Verb::Hooks(parser.raw_args()?.collect())),
         "explain" => read_explain(&mut parser),
         "replay" => read_replay(&mut parser),
         "status" | "probe" | "tail" => read_show(&mut parser, &verb),
@@ -378,6 +386,14 @@ fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Er
     })
 }
 
+fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let args: Vec<OsString> = parser.raw_args()?.collect();
+    Ok(match args.as_slice() {
+        [only] if only == "--help" || only == "-h" => help("hook"),
+        _ => Verb::Hook(args),
+    })
+}
+
 fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let (mut name, mut file, mut runtime, mut at) = (None, None, None, None);
     let mut json = false;
@@ -511,7 +527,7 @@ mod tests {
     #[test]
     fn every_verb_has_a_help_of_its_own() {
         for v in [
-            "run", "launch", "send", "verify", "status", "probe", "tail", "replay",
+            "run", "launch", "send", "verify", "status", "probe", "tail", "replay", "hook",
         ] {
             let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")

@@ -16,8 +16,28 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Install, remove or show the hooks of the runtimes.
+    Hooks {
+        /// What to do.
+        verb: HooksVerb,
+        /// For one runtime; for all if not given.
+        runtime: Option<String>,
+        /// As JSON.
+        json: bool,
+    },
     /// Be the embedded demo runtime, with these arguments.
     DemoTui(Vec<OsString>),
+}
+
+/// What to do with hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HooksVerb {
+    /// Put them in.
+    Install,
+    /// Take them out.
+    Remove,
+    /// Say what is there.
+    Status,
 }
 
 /// The text of `--help`.
@@ -31,6 +51,9 @@ Examples
 
 Verbs
   ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
+  hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
+  hooks remove [RUNTIME]           give its configuration back, to the byte
+  hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
   demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
 
 Exit codes: 0 done, 1 internal, 2 usage, 78 configuration.
@@ -72,6 +95,37 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             }
             Ok(Verb::Ps { json })
         }
+        "hooks" => read_hooks(&mut parser),
         other => Err(format!("there is no verb {other:?}").into()),
     }
+}
+
+fn read_hooks(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut verb, mut runtime, mut json) = (None, None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Value(word) if verb.is_none() => {
+                verb = Some(match word.string()?.as_str() {
+                    "install" => HooksVerb::Install,
+                    "remove" => HooksVerb::Remove,
+                    "status" => HooksVerb::Status,
+                    other => {
+                        return Err(format!(
+                            "hooks {other:?}? There are install, remove and status"
+                        )
+                        .into());
+                    }
+                });
+            }
+            Value(name) if runtime.is_none() => runtime = Some(name.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Hooks {
+        verb: verb.ok_or("what about the hooks? install, remove or status")?,
+        runtime,
+        json,
+    })
 }

@@ -5,11 +5,13 @@
 
 #![allow(unsafe_code)]
 
+pub mod brief;
 pub mod files;
 pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod pump;
+pub mod rewrite;
 pub mod signals;
 pub mod socket;
 pub mod tmux;

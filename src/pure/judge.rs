@@ -289,9 +289,12 @@ impl Judge {
         match self.recorded {
             Some(Says::Taken) => return Some(Verdict::Accepted),
             Some(Says::Queued) => return Some(Verdict::Queued),
-            Some(Says::Submitted) if !self.before.busy => return Some(Verdict::Accepted),
-            // Steered or queued: what is drawn tells, if anything is.
-            Some(Says::Submitted) if settled && !repeated => return Some(Verdict::Queued),
+            // A hook of somebody else's may refuse it yet: something must follow from it.
+            Some(Says::Submitted)
+                if !self.before.busy && (says_working || repeated || self.turned_busy) =>
+            {
+                return Some(Verdict::Accepted);
+            }
             _ => {}
         }
         // A message that was never seen, neither in the composer nor above it, may have gone anywhere:

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::hook::HookRule;
 use super::record::RecordRule;
 use super::screen::Said;
 use super::table::{Source, Table};
@@ -31,6 +32,8 @@ pub struct Profile {
     pub record: Vec<RecordRule>,
     /// How messages are typed and judged.
     pub send: SendRule,
+    /// The runtime's own hooks.
+    pub hooks: HookRule,
 }
 
 /// How to recognise a runtime. Any hit in any field counts.
@@ -343,6 +346,7 @@ impl Profile {
             dialog: root.tables("dialog", Dialog::read)?,
             record: root.tables("record", RecordRule::read)?,
             send: root.table("send", SendRule::read)?.unwrap_or_default(),
+            hooks: root.table("hooks", HookRule::read)?.unwrap_or_default(),
         };
         root.finish()?;
         let composer = &profile.composer;
@@ -426,6 +430,11 @@ impl Profiles {
             Ok(p) => self.all.push(p),
             Err(why) => self.warnings.push(why),
         }
+    }
+
+    /// The profiles in force.
+    pub fn all(&self) -> impl Iterator<Item = &Profile> {
+        self.all.iter()
     }
 
     /// The profile with this name.

@@ -10,7 +10,7 @@ pub enum Says {
     Taken,
     /// It waits in the runtime's own queue.
     Queued,
-    /// It was submitted: taken, or put into the queue if a turn was running.
+    /// It was submitted. Taken, put into the queue if a turn was running, or refused by a hook.
     Submitted,
 }
 

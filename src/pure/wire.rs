@@ -45,9 +45,9 @@ pub struct Hello {
 /// One request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `status`, `probe`, `send`, `verify`, `screen` or `explain`.
+    /// `status`, `probe`, `send`, `verify`, `screen`, `explain` or `hook`.
     pub op: String,
-    /// `send`: the message. Required there.
+    /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// `send`, `verify`: the message's id, chosen by the sender.
@@ -74,6 +74,9 @@ pub struct Request {
     /// `verify`: only messages asked for after this moment, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
+    /// `hook`: the name of the runtime's event. Required there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
 }
 
 /// The state of an agent.
@@ -158,6 +161,9 @@ pub struct Status {
     pub rows: u16,
     /// Messages waiting in the sidecar.
     pub held: usize,
+    /// What the runtime's hooks have told ([`super::hook::Heard`]), read by programs only.
+    #[serde(default)]
+    pub hooks: serde_json::Value,
     /// How the runtime ended: an exit code or a signal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exit: Option<String>,

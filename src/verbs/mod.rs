@@ -9,6 +9,8 @@ use crate::failure::{Failure, exit};
 
 pub mod ask;
 mod handoff;
+mod hook;
+mod hooks;
 mod journal;
 pub mod launch;
 mod log;
@@ -68,6 +70,8 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             at,
             json,
         } => replay::explain(&file, runtime.as_deref(), at, json),
+        agent::Verb::Hook(args) => Ok(hook::hook(&args)),
+        agent::Verb::Hooks(args) => hook::hooks(&args),
         agent::Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
     }
 }
@@ -89,6 +93,11 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         fleet::Verb::Ps { json } => ps::ps(json).map(ExitCode::from),
+        fleet::Verb::Hooks {
+            verb,
+            runtime,
+            json,
+        } => hooks::hooks(verb, runtime.as_deref(), json).map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }
 }

@@ -30,10 +30,11 @@ use crate::os::{files, watch};
 use crate::pure::beat::Beat;
 use crate::pure::delivery::{Life, Pulse, Written};
 use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
+use crate::pure::hook;
 use crate::pure::journal::Line;
 use crate::pure::message::{PASTE_END, PASTE_START};
 use crate::pure::profile::{ProcessFacts, Profiles};
-use crate::pure::wire::State;
+use crate::pure::wire::{Request, State};
 use crate::units::TermSize;
 
 /// How long the runtime may take to end after SIGTERM before it is killed.
@@ -159,6 +160,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         stopping: None,
         drained: false,
         panics: 0,
+        hooks: hook::Heard::default(),
         since: now,
         up: launcher.take(),
     };
@@ -233,6 +235,8 @@ struct AtWork {
     drained: bool,
     /// How often the screen model has failed.
     panics: u32,
+    /// What the runtime's hooks have told.
+    hooks: hook::Heard,
     since: Now,
     /// The launcher that waits for us to be up.
     up: Option<UnixStream>,
@@ -571,13 +575,15 @@ impl AtWork {
                 request,
             } => {
                 let descends = || process::descends_from(peer.pid, self.sidecar.child);
-                if request.op == "send" && descends() {
-                    let line = server::error_line(
-                        self.origin(),
-                        "forbidden",
-                        "an agent may not type into itself",
-                        exit::FORBIDDEN,
-                    );
+                // A hook's word counts for the session it runs in, and for no other.
+                let refused = match request.op.as_str() {
+                    "send" if descends() => "an agent may not type into itself",
+                    "hook" if !descends() => "only this agent's own runtime may say so",
+                    _ => "",
+                };
+                if !refused.is_empty() {
+                    let line =
+                        server::error_line(self.origin(), "forbidden", refused, exit::FORBIDDEN);
                     self.clients.answer(client, &line);
                     return;
                 }
@@ -591,12 +597,7 @@ impl AtWork {
         }
     }
 
-    fn answer(
-        &mut self,
-        client: server::ClientId,
-        asker: Asker,
-        request: Box<crate::pure::wire::Request>,
-    ) {
+    fn answer(&mut self, client: server::ClientId, asker: Asker, request: Box<Request>) {
         let ended = self.harness.ended().is_some();
         match request.op.as_str() {
             "status" | "probe" => {
@@ -628,6 +629,7 @@ impl AtWork {
                 let line = server::explain_line(&self.harness, self.origin());
                 self.clients.answer(client, &line);
             }
+            "hook" => self.take_hook(client, *request),
             op => {
                 let message = format!(
                     "this sidecar ({}) does not know the operation {op:?}",
@@ -639,6 +641,21 @@ impl AtWork {
         }
     }
 
+    fn take_hook(&mut self, client: server::ClientId, request: Request) {
+        let rule = self.harness.profile().map(|p| &p.hooks);
+        let line = match self.hooks.take(&request, rule, SystemTime::now()) {
+            Ok(recorded) => {
+                let prompt = recorded.is_some();
+                if let Some(recorded) = recorded {
+                    self.handle(Input::Recorded(&recorded));
+                }
+                server::hook_line(self.origin(), request.event, prompt)
+            }
+            Err(why) => server::error_line(self.origin(), "bad_field", why, exit::USAGE),
+        };
+        self.clients.answer(client, &line);
+    }
+
     fn status_line(&self) -> Vec<u8> {
         let settings = &self.sidecar.place.settings;
         let facts = server::Facts {
@@ -648,6 +665,7 @@ impl AtWork {
             model_failures: self.panics,
             record_trouble: self.records.trouble(),
             journal_trouble: self.journal.trouble.as_deref(),
+            hooks: &self.hooks,
         };
         server::status_line(&self.harness, self.origin(), &facts, now())
     }

@@ -21,6 +21,7 @@ use crate::failure::exit;
 use crate::os::socket::{self, Peer};
 use crate::pure::explain::ExplainLine;
 use crate::pure::harness::{Asker, Harness, Now};
+use crate::pure::hook;
 use crate::pure::receipt::{Receipt, Verdict};
 use crate::pure::wire::{
     self, ErrorLine, Hello, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine, Status,
@@ -428,6 +429,8 @@ pub struct Facts<'a> {
     pub record_trouble: Option<&'a str>,
     /// What is wrong with our journal.
     pub journal_trouble: Option<&'a str>,
+    /// What the runtime's hooks have told.
+    pub hooks: &'a hook::Heard,
 }
 
 /// The answer to `status` and `probe`.
@@ -487,6 +490,7 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         cols: size.cols,
         rows: size.rows,
         held: harness.held(),
+        hooks: facts.hooks.document(),
         exit: ended.map(crate::pure::harness::Ended::words),
         last_receipt: harness.ledger().last().cloned(),
         warnings,
@@ -507,6 +511,14 @@ pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
         cursor_visible: cursor.visible,
         title: screen.title().to_owned(),
     })
+}
+
+/// The answer to `hook`.
+pub fn hook_line(origin: Origin, event: Option<String>, prompt: bool) -> Vec<u8> {
+    wire::line(&serde_json::json!({
+        "schema": "mosaic.hook/1", "tenant_id": origin.tenant_id, "host": origin.host,
+        "agent": origin.agent, "event": event, "prompt": prompt,
+    }))
 }
 
 /// The answer to `explain`.

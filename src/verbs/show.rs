@@ -80,6 +80,9 @@ pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> 
     if status.held > 0 {
         row("held", format!("{} messages", status.held));
     }
+    if let Some(event) = status.hooks.get("last_event").and_then(|e| e.as_str()) {
+        row("hooks", format!("last told {event}"));
+    }
     if let Some(last) = &status.last_receipt {
         row(
             "last",

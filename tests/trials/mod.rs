@@ -7,6 +7,7 @@
 // Each of the two users leaves some of it unused.
 #![allow(dead_code, unused_imports)]
 
+mod available;
 mod chance;
 mod rig;
 pub mod scenes;
@@ -21,8 +22,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+pub use available::{available, skip};
 use chance::Chance;
 pub use chance::Shape;
+pub use rig::{How, Receipt, Rig, wait_until};
 use scenes::{Scene, Stage};
 pub use shots::{Fault, Shot};
 pub use table::{anomalies, lines, table};

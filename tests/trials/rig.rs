@@ -107,7 +107,8 @@ impl Default for How {
 
 /// See the module's first line. Everything goes when it is dropped.
 pub struct Rig {
-    sandbox: Sandbox,
+    /// Where it all happens.
+    pub sandbox: Sandbox,
     /// The model it talks to.
     pub stub: Stub,
     home: Home,
@@ -140,24 +141,50 @@ impl Drop for Home {
 impl Rig {
     /// Starts `runtime` and waits until the sidecar calls it ready.
     pub fn start(runtime: &str) -> Rig {
+        let mut rig = Rig::new();
+        let command = rig.prepare(runtime);
+        rig.launch(runtime, &command);
+        rig
+    }
+
+    /// A rig in which nothing runs yet but the model.
+    pub fn new() -> Rig {
         let home = Home::new();
-        let mut rig = Rig {
+        Rig {
             sandbox: Sandbox::new(),
             stub: Stub::start(&home.0),
             home,
-        };
-        let start = rig.prepare(runtime);
+        }
+    }
+
+    /// Starts `command` under a sidecar and waits until that calls it ready.
+    pub fn launch(&mut self, runtime: &str, command: &str) {
+        let rig = self;
         rig.sandbox
             .env("MOSAIC_AGENT_RUNTIME", runtime)
-            .env("MOSAIC_AGENT_COMMAND", start);
+            .env("MOSAIC_AGENT_COMMAND", command);
         let launched = rig.sandbox.agent(&["launch", AGENT]);
         assert_eq!(launched.code, 0, "{runtime}: launch: {launched:?}");
         let ready = wait_until(Duration::from_secs(40), || rig.state() == "ready");
         assert!(ready, "{runtime} is not ready:\n{}", rig.screen());
-        rig
     }
 
-    fn prepare(&self, runtime: &str) -> String {
+    /// Starts `command` in the same tmux session with no sidecar at all.
+    pub fn start_bare(&self, command: &str) {
+        let size = ["-x", "120", "-y", "40"];
+        let made = self
+            .sandbox
+            .tmux(&[&["new-session", "-d", "-s", AGENT][..], &size, &[command]].concat());
+        assert_eq!(made.code, 0, "{made:?}");
+    }
+
+    /// The runtime's home directory.
+    pub fn runtime_home(&self) -> PathBuf {
+        self.home.0.join("rt")
+    }
+
+    /// Makes the runtime's home; returns the command that starts it.
+    pub fn prepare(&self, runtime: &str) -> String {
         let flags: &[&str] = match runtime {
             "claude" => &["--permission-mode", "default"],
             _ => &[],
