@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -185,5 +186,88 @@ fn what_a_hook_inside_the_runtime_tells_is_remembered() {
             .is_some_and(|ms| ms > 1_700_000_000_000),
         "{hooks}"
     );
+    drop(pane);
+}
+
+/// A profile by which the sidecar knows the test's own shell for a runtime with hooks.
+const SHELL: &str = r#"
+name = "shell"
+[match]
+exe = ["dash", "bash"]
+[composer]
+shape = "open"
+prompt = ">"
+[hooks]
+prompt = ["Near", "Far"]
+"#;
+
+#[test]
+fn a_hook_of_a_session_inside_a_tool_of_the_agent_is_not_its_own() {
+    let sandbox = Sandbox::new();
+    let profile = sandbox
+        .home()
+        .join(".config/mosaic/agent/profiles/shell.toml");
+    fs::create_dir_all(profile.parent().expect("a directory")).expect("it can be made");
+    fs::write(&profile, SHELL).expect("a profile");
+    let (go, done) = (sandbox.path("go"), sandbox.path("done"));
+    // `; :` keeps a shell from becoming what it runs.
+    let hook = |event: &str| format!("{AGENT} hook {event} <payload; :");
+    fs::write(sandbox.home().join("payload"), PROMPT).expect("a payload");
+    let script = format!(
+        "stty raw -echo; until [ -e {} ]; do sleep 0.01; done; {}; sh -c '{}'; sh -c 'sh -c \"{}\"; :'; >{}; cat",
+        go.display(),
+        hook("Near"),
+        hook("Near"),
+        hook("Far"),
+        done.display(),
+    );
+    let pane = Pane::run(&sandbox, "self", &["sh", "-c", &script]);
+    let status = || {
+        let said = sandbox.agent(&["status", "--json", "self"]).stdout;
+        serde_json::from_str::<Value>(&said).unwrap_or_default()
+    };
+    until(LATER, "the runtime is known", || {
+        status()["runtime"] == "shell"
+    });
+    fs::write(&go, "").expect("a file");
+    until(LATER, "all three were called", || done.exists());
+    let hooks = status()["hooks"].clone();
+    assert_eq!(
+        (&hooks["events"], &hooks["prompts"]),
+        (&json!(2), &json!(2)),
+        "{hooks}"
+    );
+    assert_eq!(hooks["last_event"], "Near", "{hooks}");
+    drop(pane);
+}
+
+#[test]
+fn the_answer_to_a_hook_is_as_its_schema_says() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.path("said");
+    // perl-base is part of every Debian.
+    let ask = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ENV{MOSAIC_AGENT_SOCK}); \
+               <$s>; for (@ARGV) { print $s \"$_\\n\"; print scalar <$s>; }";
+    let script = format!(
+        "stty raw -echo; perl -e '{ask}' '{}' '{}' > {}; cat",
+        json!({"op": "hook", "event": "Stop"}),
+        json!({"op": "hook", "event": "not a name"}),
+        said.display(),
+    );
+    let pane = Pane::run(&sandbox, "self", &["sh", "-c", &script]);
+    until(LATER, "both are answered", || {
+        fs::read_to_string(&said).is_ok_and(|text| text.lines().count() == 2)
+    });
+    let text = fs::read_to_string(&said).expect("the answers");
+    let answers = text.lines().map(|l| serde_json::from_str(l).expect("JSON"));
+    let answers: Vec<Value> = answers.collect();
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas/hook.json");
+    let schema = serde_json::from_slice(&fs::read(schema).expect("a schema")).expect("JSON");
+    assert!(jsonschema::is_valid(&schema, &answers[0]), "{text}");
+    assert_eq!(
+        (&answers[0]["event"], &answers[0]["prompt"]),
+        (&json!("Stop"), &json!(false))
+    );
+    assert_eq!(answers[1]["error"], "bad_field", "{text}");
     drop(pane);
 }

@@ -177,17 +177,23 @@ pub fn variable(pid: i32, name: &str) -> Option<String> {
 
 /// Whether `pid` is `ancestor` or descends from it.
 pub fn descends_from(pid: i32, ancestor: i32) -> bool {
+    generations(pid, ancestor).is_some()
+}
+
+/// How many generations below `ancestor` a process is: 0 for `ancestor` itself, 1 for its children; none if
+/// it does not descend from it.
+pub fn generations(pid: i32, ancestor: i32) -> Option<usize> {
     let mut pid = pid;
-    for _ in 0..128 {
+    for below in 0..128 {
         if pid == ancestor {
-            return true;
+            return Some(below);
         }
         match stat(pid) {
             Some((_, parent, _)) if parent > 1 => pid = parent,
-            _ => return false,
+            _ => return None,
         }
     }
-    false
+    None
 }
 
 /// Sends a signal to a process group; a group that is gone is no error.

@@ -43,6 +43,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A second signal this long after the first is somebody's impatience, not part of the same stop.
 const ASKED_AGAIN: Duration = Duration::from_millis(200);
 
+/// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
+/// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
+const HOOK_BELOW: usize = 2;
+
 /// The reason of an end that came from the outer terminal.
 const HANGUP: &str = "hangup";
 
@@ -578,7 +582,9 @@ impl AtWork {
                 // A hook's word counts for the session it runs in, and for no other.
                 let refused = match request.op.as_str() {
                     "send" if descends() => "an agent may not type into itself",
-                    "hook" if !descends() => "only this agent's own runtime may say so",
+                    "hook" if !self.is_of_this_session(peer.pid) => {
+                        "only this agent's own runtime may say so"
+                    }
                     _ => "",
                 };
                 if !refused.is_empty() {
@@ -638,6 +644,14 @@ impl AtWork {
                 let line = server::error_line(self.origin(), "unknown_op", &message, exit::USAGE);
                 self.clients.answer(client, &line);
             }
+        }
+    }
+
+    /// Whether a process speaks for the runtime of this session: the runtime itself, or what it called.
+    fn is_of_this_session(&self, pid: i32) -> bool {
+        match self.harness.running().pid {
+            0 => process::descends_from(pid, self.sidecar.child),
+            runtime => process::generations(pid, runtime).is_some_and(|n| n <= HOOK_BELOW),
         }
     }
 
