@@ -8,9 +8,12 @@
 #![allow(dead_code, unused_imports)]
 
 mod chance;
+mod hazard;
+mod plays;
 mod rig;
 pub mod scenes;
 mod shots;
+mod stage;
 mod stub;
 mod table;
 
@@ -23,8 +26,9 @@ use std::time::Instant;
 
 use chance::Chance;
 pub use chance::Shape;
-use scenes::{Scene, Stage};
+use scenes::Scene;
 pub use shots::{Fault, Shot};
+use stage::Stage;
 pub use table::{anomalies, lines, table};
 
 /// The scenes of one runtime, played in one session of it.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -33,6 +33,12 @@ pub fn wait_until(within: Duration, mut done: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// The time in Unix milliseconds.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A text without blanks and line ends, which runtimes change at will, and with the one decomposed
@@ -213,6 +219,13 @@ impl Rig {
     pub fn screen(&self) -> String {
         self.sandbox
             .tmux(&["capture-pane", "-p", "-t", AGENT])
+            .stdout
+    }
+
+    /// The same with colours and attributes.
+    pub fn painted(&self) -> String {
+        self.sandbox
+            .tmux(&["capture-pane", "-e", "-p", "-t", AGENT])
             .stdout
     }
 

@@ -16,9 +16,9 @@ pub fn table(runtime: &str, shots: &[Shot]) -> String {
     );
     out.push_str(
         "| scene | sends | accepted | queued | draft | unknown | other | false accepted | missed | typed though not \
-         | draft harmed | dialog answered | mangled | other faults | Enter to verdict p50/p99 ms \
+         | draft harmed | dialog answered | choice changed | met a dialog | mangled | other faults | Enter to verdict p50/p99 ms \
          | model's request to verdict p50/p99 ms | all p50/p99 ms |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     let mut names: Vec<String> = Vec::new();
     for shot in shots {
@@ -62,10 +62,12 @@ fn row(out: &mut String, name: &str, shots: &[&Shot]) {
         Fault::Typed,
         Fault::Draft,
         Fault::Dialog,
-        Fault::Mangled,
+        Fault::Choice,
     ] {
         let _ = write!(out, " {} |", faults(&[fault]));
     }
+    let met = shots.iter().filter(|s| s.dialogs > 0).count();
+    let _ = write!(out, " {met} | {} |", faults(&[Fault::Mangled]));
     let _ = write!(
         out,
         " {} |",
