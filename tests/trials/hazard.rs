@@ -5,7 +5,7 @@
 //! person left it; a dialog stays until the person answers it.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,11 +23,23 @@ const EACH: usize = 5;
 /// How the runtimes write the command that they ask about; messages have `_` there.
 const COMMAND: &str = "touch made-by-";
 
-/// A file made this long after a person's Enter in the composer may be that Enter's doing: a dialog opened
-/// just then. It is told, not blamed on a send.
-const OWN_ENTER_MS: u64 = 2_000;
+/// How the runtimes ask.
+const ASKS: [&str; 3] = ["Do you want to", "Would you like to", "Permission required"];
 
-/// What happened to the dialogs, as the person saw it.
+/// A file made this long after the person typed into the composer may be those keys' doing: a dialog opened
+/// just then. It is told, not blamed on a send.
+const OWN_KEYS_MS: u64 = 2_000;
+
+/// A message that a person typed.
+struct Typed {
+    text: String,
+    token: String,
+    during_ms: (u64, u64),
+    /// It was seen in the composer at the end, and taken away by the person.
+    left: bool,
+}
+
+/// What happened to the dialogs and to the person's own messages, as the person saw it.
 #[derive(Default)]
 struct Diary {
     /// Each dialog: its token, and from when to when it was open, in Unix milliseconds.
@@ -36,8 +48,9 @@ struct Diary {
     approved: HashSet<String>,
     /// What the person did and when, to be read where something went wrong.
     told: Vec<String>,
-    /// When a person pressed Enter in the composer.
-    enters: Vec<u64>,
+    typed: Vec<Typed>,
+    /// When the person typed into the composer or pressed Enter there.
+    hands: Vec<u64>,
     /// What a send must not do: the fault, from when to when, and what was seen.
     faults: Vec<(Fault, (u64, u64), String)>,
 }
@@ -53,18 +66,19 @@ struct Dialog {
 impl Dialog {
     fn on(rig: &Rig) -> Option<Dialog> {
         let painted = rig.painted();
-        if !asks(&painted) {
-            return None;
-        }
         // The command also stands in rows of the transcript; the dialog is the lowest.
-        let below = &painted[painted.rfind(COMMAND)? + COMMAND.len()..];
-        let token = below.chars().take_while(char::is_ascii_lowercase).collect();
+        let at = painted.rfind(COMMAND)? + COMMAND.len();
+        let token = painted[at..]
+            .chars()
+            .take_while(char::is_ascii_lowercase)
+            .collect();
         let is_option = |row: &&str| {
             ["1. ", "2. ", "3. ", "Allow once"]
                 .iter()
                 .any(|o| row.contains(o))
         };
-        let options: Vec<&str> = below.lines().filter(is_option).collect();
+        let question = ASKS.iter().filter_map(|q| painted.rfind(q)).max()?;
+        let options: Vec<&str> = painted[question..].lines().filter(is_option).collect();
         (!options.is_empty()).then(|| Dialog {
             token,
             options: options.join("\n"),
@@ -74,9 +88,7 @@ impl Dialog {
 
 /// Whether an approval dialog is on this screen.
 pub fn asks(screen: &str) -> bool {
-    ["Do you want to", "Would you like to", "Permission required"]
-        .iter()
-        .any(|words| screen.contains(words))
+    ASKS.iter().any(|words| screen.contains(words))
 }
 
 /// Directives for the model stub: a turn with none to four tool calls, one after the other or at once.
@@ -99,6 +111,10 @@ fn wish(chance: &mut Chance) -> String {
 impl Stage {
     pub(super) fn hazard(&mut self) {
         let seeds: Vec<u64> = (0..=SENDERS).map(|_| self.chance.next()).collect();
+        if self.sent() == 0 {
+            // Screens and services of the first turn are like no other's.
+            self.open_turn(Scene::Hazard, "");
+        }
         let (rig, at_work) = (&self.rig, AtomicUsize::new(SENDERS));
         let shots = Mutex::new(Vec::new());
         let diary = std::thread::scope(|scope| {
@@ -125,20 +141,25 @@ impl Stage {
 
     /// Blames what the person saw, and files that nobody allowed, on the sends of that time.
     fn hold_against_diary(&mut self, shots: &mut [Shot], mut diary: Diary) {
-        for (file, at) in files_in(self.rig.project()) {
+        for (file, at) in take_files(&self.rig.project()) {
             if diary.approved.contains(&file) {
                 continue;
             }
             let own = diary
-                .enters
+                .hands
                 .iter()
-                .any(|e| (*e..*e + OWN_ENTER_MS).contains(&at));
+                .any(|h| (*h..*h + OWN_KEYS_MS).contains(&at));
             let said = format!("made-by-{file} at {at}, and the person never said yes");
             match own {
-                true => eprintln!("{}: not blamed: {said}, but pressed Enter", self.runtime),
+                true => eprintln!("{}: not blamed: {said}, but typed just then", self.runtime),
                 false => diary
                     .faults
                     .push((Fault::Dialog, (at.saturating_sub(1_000), at), said)),
+            }
+        }
+        for typed in &diary.typed {
+            if let Some(said) = harm_done(&self.rig, typed, shots) {
+                diary.faults.push((Fault::Draft, typed.during_ms, said));
             }
         }
         for (fault, during, said) in &diary.faults {
@@ -162,18 +183,30 @@ impl Stage {
     }
 }
 
+/// What is wrong with a person's message, if anything: it got to the model in pieces or together with one of
+/// ours, or it got lost.
+fn harm_done(rig: &Rig, typed: &Typed, shots: &[Shot]) -> Option<String> {
+    let Some((_, got)) = rig.stub.got(&typed.token) else {
+        return (!typed.left).then(|| format!("{:?} was lost", typed.text));
+    };
+    let fused = shots.iter().any(|s| got.contains(&s.token));
+    let whole = squeezed(&got).contains(&squeezed(&typed.text));
+    (fused || !whole).then(|| format!("{:?} became {got:?}", typed.text))
+}
+
 fn overlap(a: (u64, u64), b: (u64, u64)) -> bool {
     a.0 <= b.1 && b.0 <= a.1
 }
 
-/// The files that tools have made: token and time, in Unix milliseconds.
-fn files_in(project: PathBuf) -> Vec<(String, u64)> {
+/// The files that tools have made: token and time, in Unix milliseconds. They are gone afterwards.
+fn take_files(project: &Path) -> Vec<(String, u64)> {
     let entries = std::fs::read_dir(project).into_iter().flatten().flatten();
     let made = entries.filter_map(|e| {
         let name = e.file_name().into_string().ok()?;
+        let token = name.strip_prefix("made-by-")?.to_owned();
         let modified = e.metadata().ok()?.modified().ok()?;
         let at = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
-        let token = name.strip_prefix("made-by-")?.to_owned();
+        std::fs::remove_file(e.path()).ok()?;
         Some((token, u64::try_from(at.as_millis()).ok()?))
     });
     made.collect()
@@ -331,8 +364,10 @@ impl<'a> Person<'a> {
         wait_until(Duration::from_secs(3), gone);
     }
 
-    /// Types a message and Enter, unless something comes in between.
+    /// Types a message, and Enter once it stands in the composer alone; answers the dialogs that come in between.
     fn begin_turn(&mut self) {
+        /// How long the text may be hidden, or not alone, before the person gives up.
+        const PATIENCE_MS: u64 = 4_000;
         let since = unix_ms();
         let token = self.chance.token();
         let wish = wish(&mut self.chance);
@@ -343,38 +378,51 @@ impl<'a> Person<'a> {
             std::thread::sleep(Duration::from_millis(self.chance.within(0, 60)));
         }
         self.tell(&format!("has typed {token}"));
+        self.diary.hands.push(unix_ms());
         let wanted = squeezed(&text);
-        // With the prompt before it, it stands there alone.
-        let alone = format!("{}{wanted}", self.prompt);
-        let got = || self.rig.stub.got(&token);
-        // A swallowed Enter is pressed again, as a person would.
-        for _ in 0..3 {
-            let stands = wait_until(Duration::from_secs(2), || {
-                squeezed(&self.rig.screen()).contains(&alone)
-            });
-            if !stands || asks(&self.rig.screen()) {
-                break;
+        let (mut good, mut enters, mut entered) = (unix_ms(), 0, 0);
+        while unix_ms() < good + PATIENCE_MS && self.rig.stub.got(&token).is_none() {
+            if let Some(dialog) = Dialog::on(self.rig) {
+                self.answer(dialog);
+                good = unix_ms();
+            } else if stands_alone(&self.rig.screen(), self.prompt, &wanted) {
+                // A swallowed Enter is pressed again, as a person would.
+                if enters < 3 && unix_ms() > entered + PATIENCE_MS / 2 {
+                    self.tell("presses Enter in the composer");
+                    (enters, entered, good) = (enters + 1, unix_ms(), unix_ms());
+                    self.diary.hands.push(entered);
+                    self.rig.press(&["Enter"]);
+                }
             }
-            self.diary.enters.push(unix_ms());
-            self.tell("presses Enter in the composer");
-            self.rig.press(&["Enter"]);
-            if wait_until(Duration::from_secs(4), || got().is_some()) {
-                break;
-            }
+            std::thread::sleep(Duration::from_millis(40));
         }
-        let shown = || squeezed(&self.rig.screen()).contains(&token);
-        let whole = match got() {
-            Some((_, text_got)) => squeezed(&text_got).trim_end_matches('…') == wanted,
-            None => shown(),
-        };
-        if !whole {
-            let said = format!("{text:?} became {:?}", got());
-            self.diary
-                .faults
-                .push((Fault::Draft, (since, unix_ms()), said));
-        }
-        if got().is_none() && shown() && !asks(&self.rig.screen()) {
+        let stands = || without_bars(&squeezed(&self.rig.screen())).contains(&token);
+        let left = self.rig.stub.got(&token).is_none() && stands();
+        if left {
+            self.tell(&format!("gives up {token}"));
             self.rig.clear_composer();
         }
+        self.diary.typed.push(Typed {
+            text,
+            token,
+            during_ms: (since, unix_ms()),
+            left,
+        });
     }
+}
+
+/// opencode draws bars beside every row.
+fn without_bars(text: &str) -> String {
+    text.replace('┃', "")
+}
+
+/// Whether the composer holds this text and no other before it.
+fn stands_alone(screen: &str, prompt: &str, wanted: &str) -> bool {
+    let shown = squeezed(screen);
+    if prompt != "┃" {
+        return shown.contains(&format!("{prompt}{wanted}"));
+    }
+    // An empty row of the box, and then the text's first row.
+    let mut boxes = shown.split("┃┃");
+    boxes.any(|rest| without_bars(rest).starts_with(wanted))
 }
