@@ -32,7 +32,8 @@
 //
 // DIRECTIVES in the newest text of the user (main requests only, so they also hold for a client's retries):
 //   slow=SECONDS    let each answer take that long         first=SECONDS   delay before the first token
-//   fail=STATUS     answer with this HTTP status           tool=CMD        ask for one shell tool call,
+//   fail=STATUS     answer with this HTTP status; `*N` after it: only the first N times
+//                                                          tool=CMD        ask for one shell tool call,
 //                                                          `_` stands for a blank: an approval dialog opens
 // `tool=A,B+C` asks for A, after its result for B and C at once, and then ends the turn; `first=0.1,2,0.5` holds for
 // the first, second and third answer of such a turn, the last number for all after it.
@@ -162,9 +163,19 @@ function directives(text) {
   return {
     slow: slow === undefined ? undefined : Number(slow),
     first: get("first", `${number}(?:,${number})*`)?.split(",").map(Number) ?? [],
-    fail: Number(get("fail", "[1-5]\\d\\d") ?? 200),
+    fail: get("fail", "[1-5]\\d\\d(?:\\*\\d+)?")?.split("*").map(Number) ?? [200],
     steps: get("tool", "[^\\s<>]+")?.replaceAll("_", " ").split(",").map((step) => step.split("+")) ?? [],
   };
+}
+
+const failures = new Map(); // by text: how often it was answered with an error
+
+/** The HTTP status for this text, this time. */
+function statusFor(text, [status, times = Infinity]) {
+  if (status === 200) return 200;
+  const before = failures.get(text) ?? 0;
+  failures.set(text, before + 1);
+  return before < times ? status : 200;
 }
 
 /** Which of a turn's steps comes next, after so many results of tools. */
@@ -337,15 +348,16 @@ async function answerTurn(res, api, body, n) {
   const { text, results } = newest(entries);
   const wish = directives(aux ? "" : text);
   const stream = body.stream === true;
+  const status = statusFor(text, wish.fail);
   log({
     ev: "req", n, api, aux,
     user_texts: userTexts, new_texts: aux ? [] : takeNew(userTexts),
     tool_texts: entries.filter((e) => e.tool).flatMap((e) => e.texts),
-    after_tool: results > 0, stream, status: wish.fail,
+    after_tool: results > 0, stream, status,
   });
-  if (wish.fail !== 200) {
+  if (status !== 200) {
     log({ ev: "done", n });
-    return sendError(res, wish.fail, `failure ${wish.fail} as asked for`);
+    return sendError(res, status, `failure ${status} as asked for`);
   }
 
   const step = stepAfter(wish.steps, results);

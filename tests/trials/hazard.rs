@@ -362,6 +362,10 @@ impl<'a> Person<'a> {
         self.rig.press(&[key]);
         let gone = || Dialog::on(self.rig).is_none_or(|d| d.token != dialog.token);
         wait_until(Duration::from_secs(3), gone);
+        if !yes {
+            // opencode shows the question of a call made at the same time for a moment, and drops it.
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     /// Types a message, and Enter once it stands in the composer alone; answers the dialogs that come in between.

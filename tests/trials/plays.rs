@@ -17,7 +17,8 @@ const ANY: &[&str] = &[];
 impl Stage {
     pub(super) fn ready(&mut self, scene: Scene, shape: Shape) {
         self.pause(0, 400);
-        let how = self.how(None);
+        let mut how = self.how(None);
+        how.preamble |= matches!(shape, Shape::Slash | Shape::Bang);
         self.shoot(scene, shape, &how, &["accepted"]);
     }
 

@@ -2,6 +2,17 @@
 
 use super::chance::{SHAPES, Shape};
 
+/// How somebody else types a message straight into the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// Character by character, as a person does.
+    Keys,
+    /// The text and Enter in one write of so many bytes.
+    OneWrite(usize),
+    /// A bracketed paste, and Enter so many milliseconds later.
+    Paste(u64),
+}
+
 /// One situation in which messages are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scene {
@@ -27,6 +38,32 @@ pub enum Scene {
     DialogRace,
     /// Several senders, turns and permission dialogs at random moments, and a person who answers the dialogs.
     Hazard,
+    /// The message is typed by somebody else; its receipt is asked for by its text.
+    By(Hand),
+    /// A person left a draft of several lines.
+    DraftLines,
+    /// A person has typed `/`, and the menu of commands is open.
+    Menu,
+    /// The model picker is open.
+    Picker,
+    /// The transcript viewer is open.
+    Transcript,
+    /// The model answers with this HTTP status once, and then as ever.
+    Recovers(u16),
+    /// The message is typed into a turn, and then a person presses Escape.
+    QueueEscape,
+    /// The message is sent right after `launch`. This and the following begin a new session.
+    Early,
+    /// The runtime asks at its start whether the directory is to be trusted.
+    Trust,
+    /// The terminal has this size from the start.
+    Size(u16, u16),
+    /// The runtime is told to end just before the message is sent.
+    Leaving,
+    /// After the runtime's own command for a new conversation.
+    Reset,
+    /// The runtime has been started again with its last conversation.
+    Resume,
     /// The runtime has been stopped for a while.
     Stopped,
     /// The runtime was stopped a moment ago.
@@ -92,5 +129,55 @@ pub fn possible(runtime: &str) -> Vec<Scene> {
         scenes.extend([Dialog, Dialog, DialogOpens, DialogOpens, DialogRace]);
         scenes.push(Hazard);
     }
+    scenes.extend(HANDS.map(By));
+    scenes.extend([DraftLines, Menu, Picker, Recovers(500), Recovers(429)]);
+    scenes.extend([QueueEscape, Reset]);
+    if has_viewer(runtime) {
+        scenes.push(Transcript);
+    }
     scenes
+}
+
+/// Every scenario once, in an order to be read; those that need a runtime of their own last.
+pub fn scenarios(runtime: &str) -> Vec<Scene> {
+    use Scene::*;
+    let asks = runtime != "pi";
+    let mut scenes: Vec<Scene> = SHAPES.iter().map(|s| Ready(*s)).collect();
+    scenes.extend([Shape::Huge, Shape::Joined, Shape::Slash, Shape::Bang].map(Ready));
+    scenes.extend(HANDS.map(By));
+    scenes.extend([Hold, Refuse, Type, QueueEscape, Interrupt, Parallel]);
+    scenes.extend([Draft, DraftLines, Typing]);
+    if asks {
+        scenes.extend([Dialog, DialogOpens, DialogRace, Hazard]);
+    }
+    scenes.extend([Menu, Picker]);
+    if has_viewer(runtime) {
+        scenes.push(Transcript);
+    }
+    scenes.extend([Stopped, JustStopped, Freeze, Resize]);
+    scenes.extend([Fails, Recovers(500), Recovers(429), Rejected, Gone]);
+    scenes.extend([Reset, Resume, Early]);
+    if matches!(runtime, "claude" | "codex") {
+        scenes.push(Trust);
+    }
+    scenes.extend([Size(80, 24), Size(200, 50), Size(0, 0), Leaving]);
+    scenes
+}
+
+/// Ways of typing on which the runtimes differ.
+const HANDS: [Hand; 9] = [
+    Hand::Keys,
+    Hand::OneWrite(63),
+    Hand::OneWrite(64),
+    Hand::OneWrite(146),
+    Hand::Paste(0),
+    Hand::Paste(50),
+    Hand::Paste(100),
+    Hand::Paste(300),
+    Hand::Paste(600),
+];
+
+/// Whether a key shows the conversation in a viewer of its own.
+fn has_viewer(runtime: &str) -> bool {
+    matches!(runtime, "claude" | "codex")
 }

@@ -59,6 +59,10 @@ pub struct Shot {
     pub reached: bool,
     /// When it got it, in Unix milliseconds.
     pub asked_ms: Option<u64>,
+    /// What the agent looked like when the receipt was there.
+    pub after: &'static str,
+    /// Held against the very bytes the runtime was given.
+    pub by_bytes: bool,
     /// What was wrong.
     pub faults: Vec<Fault>,
     /// What the screen showed at that time.
@@ -83,6 +87,8 @@ impl Shot {
             dialogs: 0,
             reached: false,
             asked_ms: None,
+            after: "",
+            by_bytes: false,
             faults: Vec::new(),
             screen: String::new(),
         }

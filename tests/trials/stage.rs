@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use super::chance::{Chance, Shape, text};
-use super::rig::{How, Rig, squeezed, unix_ms, wait_until};
+use super::rig::{How, Rig, Start, squeezed, unix_ms, wait_until};
 use super::scenes::Scene;
 use super::shots::{Fault, Shot};
 
 /// How long a message that was promised may take to reach the model: the turns before it included.
 pub(super) const ARRIVES: Duration = Duration::from_secs(20);
+
+/// One session of so many is recorded, byte by byte.
+const RECORDED: u64 = 3;
 
 /// A session of a runtime, and everything that was sent in it.
 pub struct Stage {
@@ -16,6 +19,8 @@ pub struct Stage {
     pub(super) rig: Rig,
     pub(super) chance: Chance,
     pub(super) shots: Vec<Shot>,
+    /// Shots before this one belong to runtimes that have ended.
+    pub(super) past: usize,
     /// Shots before this one are settled.
     pub(super) settled: usize,
     /// A person's text that stands in the composer, or should.
@@ -29,9 +34,16 @@ impl Stage {
     pub fn open(runtime: &str, seed: u64) -> Stage {
         Stage {
             runtime: runtime.to_owned(),
-            rig: Rig::start(runtime),
+            rig: Rig::start(
+                runtime,
+                &Start {
+                    recorded: seed.is_multiple_of(RECORDED),
+                    ..Start::default()
+                },
+            ),
             chance: Chance::new(seed),
             shots: Vec::new(),
+            past: 0,
             settled: 0,
             by_hand: false,
             stuck: false,
@@ -66,6 +78,19 @@ impl Stage {
             Scene::Rejected => self.rejected(scene),
             Scene::Gone => self.gone(scene),
             Scene::Hazard => self.hazard(),
+            Scene::By(hand) => self.typed_by_other(scene, hand),
+            Scene::DraftLines => self.draft_lines(scene),
+            Scene::Menu => self.menu(scene),
+            Scene::Picker => self.picker(scene),
+            Scene::Transcript => self.transcript(scene),
+            Scene::Recovers(status) => self.recovers(scene, status),
+            Scene::QueueEscape => self.queue_escape(scene),
+            Scene::Early => self.early(scene),
+            Scene::Trust => self.trust(scene),
+            Scene::Size(cols, rows) => self.size(scene, (cols, rows)),
+            Scene::Leaving => self.leaving(scene),
+            Scene::Reset => self.reset(scene),
+            Scene::Resume => self.resume(scene),
             Scene::Ended => return self.ended(scene),
         }
         self.settle();
@@ -73,10 +98,28 @@ impl Stage {
 
     /// The last look at everything, for messages that arrived late.
     pub fn close(mut self) -> Vec<Shot> {
-        for at in 0..self.shots.len() {
+        self.judge_late();
+        self.shots
+    }
+
+    fn judge_late(&mut self) {
+        for at in self.past..self.shots.len() {
             self.hold_against_truth(at);
         }
-        self.shots
+    }
+
+    /// After a scene that could not be played to its end.
+    pub fn begin_anew(&mut self) {
+        self.settled = self.shots.len();
+        self.stuck = false;
+        self.reopen(&Start::default());
+    }
+
+    /// Starts the runtime anew, with nothing left of the old one.
+    pub(super) fn reopen(&mut self, start: &Start) {
+        self.judge_late();
+        self.past = self.shots.len();
+        self.rig = Rig::start(&self.runtime, start);
     }
 
     // ---- sending -------------------------------------------------------------------------------------
@@ -111,6 +154,7 @@ impl Stage {
         });
         let mut shot = Shot::new(scene, (text, token), receipt, from_ms);
         shot.allowed = allowed;
+        shot.after = self.rig.aftermath(&shot.token);
         let screen = self.rig.screen();
         if !shot.expected() {
             shot.blame(Fault::Verdict, &screen);
@@ -164,9 +208,32 @@ impl Stage {
         let admitted = |s: &Shot| matches!(s.receipt.verdict.as_str(), "draft" | "unknown");
         let may_hold = self.by_hand || new.clone().any(|at| admitted(&self.shots[at]));
         self.quieten(may_hold);
+        let given = self.rig.given();
         for at in new {
             self.hold_against_truth(at);
+            if let Some(given) = &given {
+                self.hold_against_bytes(at, given);
+            }
         }
+    }
+
+    /// What the receipt says of typing, against the bytes that the runtime was given.
+    fn hold_against_bytes(&mut self, at: usize, given: &str) {
+        let shot = &mut self.shots[at];
+        shot.by_bytes = true;
+        let came = given.contains(&shot.token);
+        let whole = || {
+            given
+                .replace('\r', "\n")
+                .contains(shot.text.trim_end_matches('\n'))
+        };
+        let fault = match shot.receipt.typed {
+            false if came => Fault::Typed,
+            true if came && !whole() => Fault::Mangled,
+            _ => return,
+        };
+        let said = format!("{fault:?}, by the bytes the runtime was given");
+        shot.blame(fault, &said);
     }
 
     /// An idle agent with an empty composer, by force if need be.
@@ -224,6 +291,13 @@ impl Stage {
         shot.reached = got.is_some();
         shot.asked_ms = got.as_ref().map(|(at, _)| *at);
         let fault = match (shot.promised(), shot.reached) {
+            // Shown in the runtime's own queue, which a person's Escape may hand back.
+            (true, false)
+                if shot.scene == Scene::QueueEscape && shot.receipt.verdict == "queued" =>
+            {
+                shot.after = "handed back by Escape";
+                None
+            }
             (true, false) => Some(Fault::FalseAccepted),
             (false, true) if !shot.receipt.typed => Some(Fault::Typed),
             (false, true) => Some(Fault::Missed),

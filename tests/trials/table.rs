@@ -7,25 +7,14 @@ use super::shots::{Fault, Shot};
 
 /// One row for each scene, one for all of them. A scene's sends include the one that began its turn.
 pub fn table(runtime: &str, shots: &[Shot]) -> String {
-    let mut out = format!(
-        "{runtime} {} · {} · {} · {}\n\n",
-        version_of(runtime),
-        said(Command::new(env!("CARGO_BIN_EXE_mosaic-agent")).arg("--version")),
-        said(Command::new("tmux").arg("-V")),
-        said(Command::new("date").args(["-u", "+%Y-%m-%d"])),
-    );
+    let mut out = title(runtime);
     out.push_str(
         "| scene | sends | accepted | queued | draft | unknown | other | false accepted | missed | typed though not \
          | draft harmed | dialog answered | choice changed | met a dialog | mangled | other faults | Enter to verdict p50/p99 ms \
          | model's request to verdict p50/p99 ms | all p50/p99 ms |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
-    let mut names: Vec<String> = Vec::new();
-    for shot in shots {
-        if !names.contains(&shot.scene.name()) {
-            names.push(shot.scene.name());
-        }
-    }
+    let mut names = names_in(shots);
     names.sort();
     for name in names {
         let of_scene: Vec<&Shot> = shots.iter().filter(|s| s.scene.name() == name).collect();
@@ -33,6 +22,75 @@ pub fn table(runtime: &str, shots: &[Shot]) -> String {
     }
     row(&mut out, "**all**", &shots.iter().collect::<Vec<_>>());
     out
+}
+
+/// One row for each scene, in the order played: what was said, what became of it, what the screen held then.
+pub fn scenario_table(runtime: &str, shots: &[Shot]) -> String {
+    let mut out = title(runtime);
+    out.push_str(
+        "| scenario | sends | verdicts | typed | reached the model | when the receipt was there | faults |\n\
+         |---|--:|---|--:|--:|---|---|\n",
+    );
+    for name in names_in(shots) {
+        let of_scene: Vec<&Shot> = shots.iter().filter(|s| s.scene.name() == name).collect();
+        let count = |is: fn(&Shot) -> bool| of_scene.iter().filter(|s| is(s)).count();
+        let faults = |s: &&Shot| {
+            s.faults
+                .iter()
+                .map(|f| format!("{f:?}"))
+                .collect::<Vec<_>>()
+        };
+        let _ = writeln!(
+            out,
+            "| {name} | {} | {} | {} | {} | {} | {} |",
+            of_scene.len(),
+            tally(of_scene.iter().map(|s| s.receipt.verdict.clone())),
+            count(|s| s.receipt.typed),
+            count(|s| s.reached),
+            tally(of_scene.iter().map(|s| s.after.to_owned())),
+            tally(of_scene.iter().flat_map(faults)),
+        );
+    }
+    out
+}
+
+/// Each different one and how often it came, the most frequent first.
+fn tally(all: impl Iterator<Item = String>) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for one in all.filter(|s| !s.is_empty()) {
+        match counts.iter_mut().find(|(seen, _)| *seen == one) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((one, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let shown = |(what, n): &(String, usize)| match n {
+        1 => what.clone(),
+        n => format!("{what} {n}"),
+    };
+    counts.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+/// Versions and date.
+fn title(runtime: &str) -> String {
+    format!(
+        "{runtime} {} · {} · {} · {}\n\n",
+        version_of(runtime),
+        said(Command::new(env!("CARGO_BIN_EXE_mosaic-agent")).arg("--version")),
+        said(Command::new("tmux").arg("-V")),
+        said(Command::new("date").args(["-u", "+%Y-%m-%d"])),
+    )
+}
+
+/// The names of the scenes, in the order played.
+fn names_in(shots: &[Shot]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for shot in shots {
+        if !names.contains(&shot.scene.name()) {
+            names.push(shot.scene.name());
+        }
+    }
+    names
 }
 
 fn row(out: &mut String, name: &str, shots: &[&Shot]) {
