@@ -1,10 +1,11 @@
 //! Small recordings of real runtimes, with the truth about every message in them: `tests/recordings/`.
 //!
-//! `cargo bench --bench trials -- --golden tests/recordings --runtime pi …` makes them again.
+//! `cargo bench --bench trials -- --golden tests/recordings --runtime pi --runtime codex …` makes them again, and
+//! prints `tests/recordings/index.tsv`.
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::chance::{Chance, Shape, text};
 use super::rig::{Rig, Start, wait_until};
@@ -28,7 +29,7 @@ enum Truth {
 const ARRIVES: Duration = Duration::from_secs(20);
 
 /// How long a message that will not reach the model is waited for.
-const NEVER: Duration = Duration::from_secs(4);
+const NEVER: Duration = Duration::from_secs(2);
 
 /// A runtime that is recorded, and what has been typed into it so far.
 struct Take {
@@ -51,15 +52,25 @@ const SCENES: [Scene; 5] = [
 
 /// Makes the recordings of a runtime in `dir`. Returns their lines of the index: file, token, truth.
 pub fn make(runtime: &str, dir: &Path, seed: u64) -> String {
-    let mut index = String::new();
+    let mut index = format!("# {}", super::table::title(runtime));
+    index.truncate(index.trim_end().len());
+    index.push('\n');
+    // pi draws every row anew with each frame.
+    let size = if runtime == "pi" { (50, 18) } else { (80, 24) };
     for (name, scene) in SCENES {
-        if name == "dialog" && runtime == "pi" {
+        let left_out: &[&str] = match runtime {
+            "pi" => &["dialog"],
+            // Its first turn takes seconds, with twenty frames in each: a few recordings are enough.
+            "opencode" => &["one-write", "escape"],
+            _ => &[],
+        };
+        if left_out.contains(&name) {
             continue;
         }
         let rig = Rig::start(
             runtime,
             &Start {
-                size: Some((80, 24)),
+                size: Some(size),
                 recorded: true,
                 ..Start::default()
             },
@@ -98,7 +109,9 @@ impl Take {
         wait_until(within, || self.rig.stub.got(token).is_some())
     }
 
+    /// The end of the recording: what the runtime draws after it has sent the request.
     fn rest(&self) {
+        std::thread::sleep(Duration::from_millis(600));
         wait_until(ARRIVES, || self.rig.state() == "ready");
     }
 
@@ -120,7 +133,7 @@ fn accepted(take: &mut Take) {
 }
 
 fn queued(take: &mut Take) {
-    let first = take.paste("slow=2");
+    let first = take.paste("slow=1");
     take.note(first, Truth::Accepted, Truth::Draft, ARRIVES);
     let second = take.paste("");
     take.note(second, Truth::Queued, Truth::Draft, ARRIVES);
@@ -134,7 +147,13 @@ fn one_write(take: &mut Take) {
     }
     text.truncate(145);
     take.rig.paste(&format!("{text}\r"), false);
-    take.note(token, Truth::Accepted, Truth::Draft, NEVER);
+    // opencode's first turn takes long; a draft stands there at once.
+    let since = Instant::now();
+    wait_until(ARRIVES, || {
+        let stays = since.elapsed() > NEVER && take.rig.holds_draft();
+        stays || take.rig.stub.got(&token).is_some()
+    });
+    take.note(token, Truth::Accepted, Truth::Draft, Duration::ZERO);
     take.rest();
 }
 
@@ -149,10 +168,10 @@ fn dialog(take: &mut Take) {
 }
 
 fn escape(take: &mut Take) {
-    let first = take.paste("slow=3");
+    let first = take.paste("slow=1");
     take.note(first, Truth::Accepted, Truth::Draft, ARRIVES);
     let second = take.paste("");
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(300));
     take.rig.press(&["Escape"]);
     take.note(second, Truth::Queued, Truth::HandedBack, NEVER);
     take.rest();

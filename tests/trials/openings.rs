@@ -36,6 +36,11 @@ impl Stage {
         if !still {
             self.blame_last(Fault::Dialog);
         }
+        if self.runtime == "claude" {
+            // "No" stands first.
+            self.rig.press(&["Down"]);
+            self.pause(300, 400);
+        }
         self.rig.press(&["Enter"]);
         wait_until(Duration::from_secs(20), || self.rig.state() == "ready");
         let how = self.how_now();
@@ -79,7 +84,7 @@ impl Stage {
 
     pub(super) fn reset(&mut self, scene: Scene) {
         let command = match self.runtime.as_str() {
-            "claude" => "/clear",
+            "claude" | "codex" => "/clear",
             _ => "/new",
         };
         self.rig.type_text(command);

@@ -8,9 +8,6 @@ use super::scenes::{Hand, Scene};
 use super::shots::{Fault, Shot};
 use super::stage::{ARRIVES, Stage};
 
-/// A message that may be taken, queued or left as a draft; its receipt must only be true.
-const ANY: &[&str] = &[];
-
 /// What a send that must not type may say.
 const NOT_NOW: &[&str] = &["blocked", "occupied"];
 
@@ -51,8 +48,10 @@ impl Stage {
                 self.rig.press(&["Enter"]);
             }
         }
+        /// A text that stays in the composer is watched for 30 s before it is called a draft.
+        const WATCHED: Duration = Duration::from_secs(35);
         let mut receipt = self.rig.verify(&token);
-        wait_until(Duration::from_secs(12), || {
+        wait_until(WATCHED, || {
             receipt = self.rig.verify(&token);
             receipt.typed && receipt.verdict != "held"
         });
@@ -61,7 +60,9 @@ impl Stage {
             wait_until(ARRIVES, || self.rig.stub.got(&token).is_some());
         }
         let mut shot = Shot::new(scene, (text, token), receipt, from_ms);
-        shot.after = self.rig.aftermath(&shot.token);
+        shot.after = self
+            .rig
+            .aftermath((!shot.promised()).then_some(&shot.token));
         self.by_hand = true;
         self.shots.push(shot);
     }
@@ -88,7 +89,7 @@ impl Stage {
         self.rig.type_text("/");
         // The menu is drawn some time after the key.
         self.pause(300, 600);
-        self.in_front(scene);
+        self.in_front(scene, NOT_NOW);
         self.rig.press(&["BSpace"]);
         self.pause(200, 201);
         self.leave_screen(&["Escape"]);
@@ -104,30 +105,32 @@ impl Stage {
         self.pause(500, 700);
         self.rig.press(&["Enter"]);
         self.pause(1_200, 1_800);
-        self.in_front(scene);
+        self.in_front(scene, NOT_NOW);
         self.leave_screen(&["Escape"]);
     }
 
     pub(super) fn transcript(&mut self, scene: Scene) {
-        let (open, close) = match self.runtime.as_str() {
-            "claude" => ("C-o", "C-o"),
-            _ => ("C-t", "q"),
+        // codex keeps its composer in front, and takes messages.
+        let (key, allowed) = match self.runtime.as_str() {
+            "claude" => ("C-o", NOT_NOW),
+            _ => ("C-t", &["accepted", "blocked"][..]),
         };
-        self.rig.press(&[open]);
+        self.rig.press(&[key]);
         self.pause(600, 1_000);
-        self.in_front(scene);
-        self.leave_screen(&[close]);
+        self.in_front(scene, allowed);
+        self.leave_screen(&[key]);
     }
 
     /// Sends while another screen is in front, which must not change.
-    fn in_front(&mut self, scene: Scene) {
+    fn in_front(&mut self, scene: Scene, allowed: &'static [&'static str]) {
         let before = self.rig.screen();
         let how = How {
             timeout: "2",
             ..self.how_now()
         };
-        self.shoot(scene, Shape::Line, &how, NOT_NOW);
-        if self.rig.screen() != before {
+        self.shoot(scene, Shape::Line, &how, allowed);
+        let typed = self.shots.last().is_some_and(|s| s.receipt.typed);
+        if !typed && self.rig.screen() != before {
             self.blame_last(Fault::Choice);
         }
     }
@@ -167,7 +170,7 @@ impl Stage {
         self.shoot(scene, Shape::Line, &how, &["accepted", "queued"]);
         self.pause(0, 500);
         self.by_hand = true;
-        self.rig.press(&["Escape"]);
+        self.press_interrupt();
         self.pause(1_000, 1_500);
     }
 

@@ -224,8 +224,14 @@ impl Stage {
         self.by_hand = true;
         self.pause(0, 1_500);
         if self.rig.state() == "busy" {
-            self.rig.press(&["Escape"]);
+            self.press_interrupt();
         }
+    }
+
+    /// The key that ends a turn; opencode wants it twice.
+    pub(super) fn press_interrupt(&self) {
+        let times = if self.runtime == "opencode" { "2" } else { "1" };
+        self.rig.press(&["-N", times, "Escape"]);
     }
 
     pub(super) fn resize(&mut self, scene: Scene) {

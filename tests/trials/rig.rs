@@ -302,10 +302,10 @@ impl Rig {
         ]);
     }
 
-    /// What a look at the agent shows after a send of the message with this token.
-    pub fn aftermath(&self, token: &str) -> &'static str {
+    /// What a look at the agent shows after a send. `token`: of the message, if it may stand in the composer.
+    pub fn aftermath(&self, token: Option<&String>) -> &'static str {
         let (status, screen) = (self.status(), squeezed(&self.screen()));
-        let ours = screen.contains(token);
+        let ours = token.is_some_and(|t| screen.contains(t));
         match status["state"].as_str() {
             None => "no agent",
             Some("starting") => "still starting",

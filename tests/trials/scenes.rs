@@ -89,6 +89,15 @@ impl Scene {
     pub fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
+
+    /// Whether all its messages go to an agent that is ready, by senders that do as they should.
+    pub fn is_ready(self) -> bool {
+        use Scene::*;
+        matches!(
+            self,
+            Ready(_) | Parallel | Resize | Early | Size(..) | Reset | Resume
+        )
+    }
 }
 
 /// The scenes that may be played with this runtime in any order, the frequent ones more than once.

@@ -154,7 +154,9 @@ impl Stage {
         });
         let mut shot = Shot::new(scene, (text, token), receipt, from_ms);
         shot.allowed = allowed;
-        shot.after = self.rig.aftermath(&shot.token);
+        shot.after = self
+            .rig
+            .aftermath((!shot.promised()).then_some(&shot.token));
         let screen = self.rig.screen();
         if !shot.expected() {
             shot.blame(Fault::Verdict, &screen);
@@ -220,6 +222,9 @@ impl Stage {
     /// What the receipt says of typing, against the bytes that the runtime was given.
     fn hold_against_bytes(&mut self, at: usize, given: &str) {
         let shot = &mut self.shots[at];
+        if matches!(shot.scene, Scene::By(_)) {
+            return;
+        }
         shot.by_bytes = true;
         let came = given.contains(&shot.token);
         let whole = || {
@@ -254,7 +259,7 @@ impl Stage {
                     }
                     self.rig.clear_composer();
                 }
-                ("busy", _) if looks % LONG == 0 => self.rig.press(&["Escape"]),
+                ("busy", _) if looks % LONG == 0 => self.press_interrupt(),
                 ("blocked", _) if looks % SHORT == 0 => self.unblock(),
                 _ => {}
             }
