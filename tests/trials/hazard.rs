@@ -17,8 +17,8 @@ use super::shots::{Fault, Shot};
 use super::stage::Stage;
 
 /// Senders at once, and what each of them sends.
-const SENDERS: usize = 4;
-const EACH: usize = 5;
+const SENDERS: usize = 5;
+const EACH: usize = 6;
 
 /// How the runtimes write the command that they ask about; messages have `_` there.
 const COMMAND: &str = "touch made-by-";
@@ -115,6 +115,8 @@ impl Stage {
             // Screens and services of the first turn are like no other's.
             self.open_turn(Scene::Hazard, "");
         }
+        // Of scenes before this one.
+        take_files(&self.rig.project());
         let (rig, at_work) = (&self.rig, AtomicUsize::new(SENDERS));
         let shots = Mutex::new(Vec::new());
         let diary = std::thread::scope(|scope| {
