@@ -228,10 +228,13 @@ impl Stage {
         }
     }
 
-    /// The key that ends a turn; opencode wants it twice.
+    /// The key that ends a turn. opencode wants it twice, and apart: at once they are Alt-Escape.
     pub(super) fn press_interrupt(&self) {
-        let times = if self.runtime == "opencode" { "2" } else { "1" };
-        self.rig.press(&["-N", times, "Escape"]);
+        self.rig.press(&["Escape"]);
+        if self.runtime == "opencode" {
+            std::thread::sleep(Duration::from_millis(300));
+            self.rig.press(&["Escape"]);
+        }
     }
 
     pub(super) fn resize(&mut self, scene: Scene) {
