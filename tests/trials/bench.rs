@@ -1,6 +1,16 @@
 //! `cargo bench --bench trials -- --runtime pi --sends 1000 [--seed N] [--load] [--scene NAME]…`
 //!
 //! The long run of the trials. The runtime must be installed (`tests/runtimes/install`).
+//!
+//! ```text
+//! --runtime claude --sends 1000 --scene hazard     a thousand sends among dialogs that open at random moments
+//! --runtime pi --sends 60 --scene 'ready(line)'    latency of short messages to a ready agent
+//! --runtime codex --sends 200 --scenarios          every scenario in turn, until there were so many sends
+//! --runtime pi --golden tests/recordings           no trial: makes the recordings anew, prints their index
+//! ```
+//!
+//! Ends with 1 if the promise was broken: a false `accepted`, something typed though not, a draft, dialog, choice or
+//! message harmed.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -68,7 +68,7 @@ impl Stage {
         self.rig.type_text(command);
         self.pause(500, 700);
         self.rig.press(&["Enter"]);
-        self.pause(0, 1_200);
+        self.pause(0, 500);
         let how = How {
             timeout: "3",
             ..self.how_now()

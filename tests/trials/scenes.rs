@@ -147,7 +147,8 @@ pub fn possible(runtime: &str) -> Vec<Scene> {
     scenes
 }
 
-/// Every scenario once, in an order to be read; those that need a runtime of their own last.
+/// Every scenario, those with much chance in them more than once, in an order to be read; those that need a runtime
+/// of their own last.
 pub fn scenarios(runtime: &str) -> Vec<Scene> {
     use Scene::*;
     let asks = runtime != "pi";
@@ -155,7 +156,7 @@ pub fn scenarios(runtime: &str) -> Vec<Scene> {
     scenes.extend([Shape::Huge, Shape::Joined, Shape::Slash, Shape::Bang].map(Ready));
     scenes.extend(HANDS.map(By));
     scenes.extend([Hold, Refuse, Type, QueueEscape, Interrupt, Parallel]);
-    scenes.extend([Draft, DraftLines, Typing]);
+    scenes.extend([Draft, DraftLines, Typing, Typing, Typing]);
     if asks {
         scenes.extend([Dialog, DialogOpens, DialogRace, Hazard]);
     }
@@ -163,13 +164,14 @@ pub fn scenarios(runtime: &str) -> Vec<Scene> {
     if has_viewer(runtime) {
         scenes.push(Transcript);
     }
-    scenes.extend([Stopped, JustStopped, Freeze, Resize]);
+    scenes.extend([Stopped, JustStopped, Freeze, Freeze, Freeze, Freeze, Resize]);
     scenes.extend([Fails, Recovers(500), Recovers(429), Rejected, Gone]);
     scenes.extend([Reset, Resume, Early]);
     if matches!(runtime, "claude" | "codex") {
         scenes.push(Trust);
     }
-    scenes.extend([Size(80, 24), Size(200, 50), Size(0, 0), Leaving]);
+    scenes.extend([Size(80, 24), Size(200, 50), Size(0, 0)]);
+    scenes.extend([Leaving; 3]);
     scenes
 }
 
