@@ -1,7 +1,8 @@
 //! The engine over recordings, by the program's own `replay` and `explain --cast`.
 //!
-//! The recordings in here are made by the tests themselves, byte by byte; recordings of real runtimes
-//! come with the recorder.
+//! Most recordings in here are made by the tests themselves, byte by byte. Those of real runtimes stand in
+//! `tests/recordings/`, with the truth about every message in them in `index.tsv`; the trials make both
+//! (`tests/trials/golden.rs`).
 
 mod support;
 
@@ -65,6 +66,48 @@ impl Cast {
             })
             .collect()
     }
+}
+
+/// What the replay says of the message with this token in a recording of `tests/recordings/`.
+fn verdict_in(sandbox: &Sandbox, file: &str, token: &str) -> Option<String> {
+    let path = format!("{}/tests/recordings/{file}", env!("CARGO_MANIFEST_DIR"));
+    let output = sandbox.agent(&["replay", "--json", &path]);
+    assert_eq!(output.code, 0, "{file}: {output:?}");
+    let lines = output.stdout.lines();
+    let mut receipts = lines
+        .map(|l| serde_json::from_str::<Value>(l).expect("a line is JSON"))
+        .filter(|l| l["kind"] == "receipt")
+        .filter(|l| l["text"].as_str().is_some_and(|text| text.contains(token)));
+    let verdict = receipts.next_back()?["verdict"].as_str()?.to_owned();
+    Some(verdict)
+}
+
+#[test]
+fn recordings_of_real_runtimes_are_judged_as_it_really_was() {
+    let sandbox = Sandbox::new();
+    let index = include_str!("recordings/index.tsv");
+    let mut seen = 0;
+    for line in index.lines().filter(|l| !l.starts_with('#')) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [file, token, truth] = fields[..] else {
+            panic!("index.tsv: {line:?}")
+        };
+        let verdict = verdict_in(&sandbox, file, token);
+        let allowed: &[&str] = match truth {
+            "Accepted" | "Queued" => &["accepted", "queued"],
+            "Draft" => &["draft"],
+            "HandedBack" => &["queued", "draft", "unknown"],
+            "Lost" => &["unknown", "draft"],
+            other => panic!("index.tsv: {other:?}"),
+        };
+        let word = verdict.as_deref().unwrap_or("no receipt");
+        assert!(
+            allowed.contains(&word),
+            "{file}: {token} was {truth}, and the replay says {word}"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 20, "only {seen} messages in the index");
 }
 
 const BUSY: &str = " ⠋ Thinking… (0s · esc to interrupt)";

@@ -31,9 +31,12 @@
 // process, so tests use a different one each time, or count in user_texts.
 //
 // DIRECTIVES in the newest text of the user (main requests only, so they also hold for a client's retries):
-//   slow=SECONDS    let this turn take that long           first=SECONDS   delay before the first token
-//   fail=STATUS     answer with this HTTP status           tool=CMD        ask for one shell tool call,
+//   slow=SECONDS    let each answer take that long         first=SECONDS   delay before the first token
+//   fail=STATUS     answer with this HTTP status; `*N` after it: only the first N times
+//                                                          tool=CMD        ask for one shell tool call,
 //                                                          `_` stands for a blank: an approval dialog opens
+// `tool=A,B+C` asks for A, after its result for B and C at once, and then ends the turn; `first=0.1,2,0.5` holds for
+// the first, second and third answer of such a turn, the last number for all after it.
 
 import http from "node:http";
 import { createHash, randomBytes } from "node:crypto";
@@ -146,24 +149,40 @@ function isNote(text) {
 function newest(entries) {
   const real = entries.map((e) => (e.tool ? e : { ...e, texts: e.texts.filter((t) => !isNote(t)) }))
     .filter((e) => e.tool || e.texts.length > 0);
+  const last = real.findLastIndex((e) => !e.tool);
   return {
-    text: real.filter((e) => !e.tool).at(-1)?.texts.at(-1) ?? "",
-    afterTool: real.at(-1)?.tool ?? false,
+    text: real[last]?.texts.at(-1) ?? "",
+    results: real.length - 1 - last, // of tools, since that text
   };
 }
 
 function directives(text) {
   const get = (name, shape) => text.match(new RegExp(`(?:^|[^\\w-])${name}=(${shape})`))?.[1];
-  const seconds = (name) => {
-    const value = get(name, "\\d+(?:\\.\\d+)?");
-    return value === undefined ? undefined : Number(value);
-  };
+  const number = "\\d+(?:\\.\\d+)?";
+  const slow = get("slow", number);
   return {
-    slow: seconds("slow"),
-    first: seconds("first"),
-    fail: Number(get("fail", "[1-5]\\d\\d") ?? 200),
-    tool: get("tool", "[^\\s<>]+")?.replaceAll("_", " "),
+    slow: slow === undefined ? undefined : Number(slow),
+    first: get("first", `${number}(?:,${number})*`)?.split(",").map(Number) ?? [],
+    fail: get("fail", "[1-5]\\d\\d(?:\\*\\d+)?")?.split("*").map(Number) ?? [200],
+    steps: get("tool", "[^\\s<>]+")?.replaceAll("_", " ").split(",").map((step) => step.split("+")) ?? [],
   };
+}
+
+const failures = new Map(); // by text: how often it was answered with an error
+
+/** The HTTP status for this text, this time. */
+function statusFor(text, [status, times = Infinity]) {
+  if (status === 200) return 200;
+  const before = failures.get(text) ?? 0;
+  failures.set(text, before + 1);
+  return before < times ? status : 200;
+}
+
+/** Which of a turn's steps comes next, after so many results of tools. */
+function stepAfter(steps, results) {
+  let step = 0;
+  for (let left = results; left > 0 && step < steps.length; step++) left -= steps[step].length;
+  return step;
 }
 
 /** A call of whatever this runtime's shell tool is, filled in as its schema wants it. */
@@ -184,7 +203,7 @@ function shellCall(body, command) {
   // codex runs what its sandbox allows without a question, so ask to leave the sandbox.
   if ("sandbox_permissions" in fields) args.sandbox_permissions = "require_escalated";
   if ("justification" in fields) args.justification = "asked for by the model stub";
-  return { name, args, json: JSON.stringify(args) };
+  return { id: id("tool"), name, args, json: JSON.stringify(args) };
 }
 
 // ---- writing an answer -----------------------------------------------------------------------------------
@@ -193,7 +212,7 @@ const id = (prefix) => `${prefix}_${randomBytes(10).toString("hex")}`;
 
 /**
  * One dialect per API. `begin`, `token` and `end` yield the events of a stream, as [event name, data];
- * `whole` is the answer in one piece. `turn` is { body, words, text, call, id, item, seq }.
+ * `whole` is the answer in one piece. `turn` is { body, words, text, calls, id, item, seq }.
  */
 const dialects = {
   messages: {
@@ -210,21 +229,21 @@ const dialects = {
     },
     *end(turn) {
       yield this.event({ type: "content_block_stop", index: 0 });
-      if (turn.call) {
-        const block = { type: "tool_use", id: turn.item, name: turn.call.name, input: {} };
-        const delta = { type: "input_json_delta", partial_json: turn.call.json };
-        yield this.event({ type: "content_block_start", index: 1, content_block: block });
-        yield this.event({ type: "content_block_delta", index: 1, delta });
-        yield this.event({ type: "content_block_stop", index: 1 });
+      for (const [i, call] of turn.calls.entries()) {
+        const block = { type: "tool_use", id: call.id, name: call.name, input: {} };
+        const delta = { type: "input_json_delta", partial_json: call.json };
+        yield this.event({ type: "content_block_start", index: i + 1, content_block: block });
+        yield this.event({ type: "content_block_delta", index: i + 1, delta });
+        yield this.event({ type: "content_block_stop", index: i + 1 });
       }
-      const delta = { stop_reason: turn.call ? "tool_use" : "end_turn", stop_sequence: null };
+      const delta = { stop_reason: turn.calls.length > 0 ? "tool_use" : "end_turn", stop_sequence: null };
       yield this.event({ type: "message_delta", delta, usage: { output_tokens: turn.words.length } });
       yield this.event({ type: "message_stop" });
     },
     whole(turn) {
       const content = [{ type: "text", text: turn.text }];
-      if (turn.call) content.push({ type: "tool_use", id: turn.item, name: turn.call.name, input: turn.call.args });
-      return this.envelope(turn, content, turn.call ? "tool_use" : "end_turn");
+      for (const call of turn.calls) content.push({ type: "tool_use", id: call.id, name: call.name, input: call.args });
+      return this.envelope(turn, content, turn.calls.length > 0 ? "tool_use" : "end_turn");
     },
     event: (data) => [data.type, data],
   },
@@ -240,10 +259,10 @@ const dialects = {
     }),
     output(turn) {
       const items = [this.message(turn, "completed", turn.text)];
-      if (turn.call) {
+      for (const call of turn.calls) {
         items.push({
-          id: `fc_${turn.item}`, type: "function_call", status: "completed", call_id: `call_${turn.item}`,
-          name: turn.call.name, arguments: turn.call.json,
+          id: `fc_${call.id}`, type: "function_call", status: "completed", call_id: `call_${call.id}`,
+          name: call.name, arguments: call.json,
         });
       }
       return items;
@@ -276,9 +295,9 @@ const dialects = {
       choices: [{ index: 0, ...choice }],
       usage: { prompt_tokens: 10, completion_tokens: turn.words.length, total_tokens: 10 + turn.words.length },
     }),
-    calls: (turn) => [
-      { index: 0, id: `call_${turn.item}`, type: "function", function: { name: turn.call.name, arguments: turn.call.json } },
-    ],
+    calls: (turn) => turn.calls.map((call, index) => (
+      { index, id: `call_${call.id}`, type: "function", function: { name: call.name, arguments: call.json } }
+    )),
     *begin(turn) {
       yield this.delta(turn, { role: "assistant", content: "" });
     },
@@ -286,14 +305,16 @@ const dialects = {
       yield this.delta(turn, { content: word });
     },
     *end(turn) {
-      if (turn.call) yield this.delta(turn, { tool_calls: this.calls(turn) });
-      yield this.delta(turn, {}, turn.call ? "tool_calls" : "stop");
+      const called = turn.calls.length > 0;
+      if (called) yield this.delta(turn, { tool_calls: this.calls(turn) });
+      yield this.delta(turn, {}, called ? "tool_calls" : "stop");
       yield [undefined, "[DONE]"];
     },
     whole(turn) {
       const message = { role: "assistant", content: turn.text };
-      if (turn.call) message.tool_calls = this.calls(turn);
-      return this.envelope(turn, "chat.completion", { message, finish_reason: turn.call ? "tool_calls" : "stop" });
+      const called = turn.calls.length > 0;
+      if (called) message.tool_calls = this.calls(turn);
+      return this.envelope(turn, "chat.completion", { message, finish_reason: called ? "tool_calls" : "stop" });
     },
     delta(turn, delta, reason = null) {
       return [undefined, this.envelope(turn, "chat.completion.chunk", { delta, finish_reason: reason })];
@@ -324,21 +345,23 @@ async function answerTurn(res, api, body, n) {
   const aux = !(Array.isArray(body.tools) && body.tools.length > 0);
   const entries = userSide(api, body);
   const userTexts = entries.filter((e) => !e.tool).flatMap((e) => e.texts);
-  const { text, afterTool } = newest(entries);
+  const { text, results } = newest(entries);
   const wish = directives(aux ? "" : text);
   const stream = body.stream === true;
+  const status = statusFor(text, wish.fail);
   log({
     ev: "req", n, api, aux,
     user_texts: userTexts, new_texts: aux ? [] : takeNew(userTexts),
     tool_texts: entries.filter((e) => e.tool).flatMap((e) => e.texts),
-    after_tool: afterTool, stream, status: wish.fail,
+    after_tool: results > 0, stream, status,
   });
-  if (wish.fail !== 200) {
+  if (status !== 200) {
     log({ ev: "done", n });
-    return sendError(res, wish.fail, `failure ${wish.fail} as asked for`);
+    return sendError(res, status, `failure ${status} as asked for`);
   }
 
-  const first = aux ? 0 : (wish.first ?? opt.firstDelay);
+  const step = stepAfter(wish.steps, results);
+  const first = aux ? 0 : (wish.first[step] ?? wish.first.at(-1) ?? opt.firstDelay);
   let words = aux ? ["A", "short", "title"] : wordsFor(text, opt.tokens);
   let gap = aux ? 0 : opt.tokenDelay;
   if (wish.slow !== undefined) {
@@ -346,8 +369,8 @@ async function answerTurn(res, api, body, n) {
     words = wordsFor(text, Math.max(4, Math.round(wish.slow * 4)));
     gap = Math.max(0, wish.slow - first) / words.length;
   }
-  const call = wish.tool !== undefined && !afterTool ? shellCall(body, wish.tool) : undefined;
-  const turn = { body, words, text: words.join(" "), call, id: id("stub"), item: id("item"), seq: 0 };
+  const calls = (wish.steps[step] ?? []).map((command) => shellCall(body, command)).filter((c) => c !== undefined);
+  const turn = { body, words, text: words.join(" "), calls, id: id("stub"), item: id("item"), seq: 0 };
   const dialect = dialects[api];
 
   // `close` before the end means that the client hung up; it also cuts short the sleeps.

@@ -19,7 +19,7 @@ mod sandbox;
 pub use client::Client;
 pub use demo::{Demo, Log, Receipt};
 pub use pane::Pane;
-pub use process::{Output, Running, kill, pid_is_alive, process_state};
+pub use process::{Output, Running, code, kill, pid_is_alive, process_state};
 pub use sandbox::{Heartbeat, Sandbox};
 
 /// The program under test.

@@ -54,26 +54,38 @@ pub enum Shape {
     Lines(usize),
     /// 8 KB on one line.
     Big,
+    /// 64 KB, on lines of 70 characters.
+    Huge,
     /// Accents, CJK, emoji.
     Unicode,
+    /// Letters with marks that no single character stands for.
+    Marks,
+    /// Written from right to left.
+    Rtl,
     /// Emoji whose parts are joined: programs disagree about their width.
     Joined,
     /// `# …`
     Hash,
     /// `@word …`
     At,
+    /// `/word …`, for sends with a preamble.
+    Slash,
+    /// `!word …`, for sends with a preamble.
+    Bang,
     /// Begins and ends as every other text of this shape; only its middle is its own.
     Alike,
 }
 
-/// Every shape but [`Shape::Joined`].
-pub const SHAPES: [Shape; 9] = [
+/// The shapes that any message may have.
+pub const SHAPES: [Shape; 11] = [
     Shape::Line,
     Shape::Lines(3),
     Shape::Lines(5),
     Shape::Lines(60),
     Shape::Big,
     Shape::Unicode,
+    Shape::Marks,
+    Shape::Rtl,
     Shape::Hash,
     Shape::At,
     Shape::Alike,
@@ -113,6 +125,19 @@ pub fn text(chance: &mut Chance, shape: Shape, token: &str, wish: &str) -> Strin
             text.truncate(8_192);
             text.trim_end().to_owned()
         }
+        Shape::Huge => {
+            let mut text = format!("{token} {wish}\n");
+            while text.len() < 65_536 {
+                text.push_str(&words(chance, 12));
+                text.push('\n');
+            }
+            text.truncate(65_536);
+            text.trim_end().to_owned()
+        }
+        Shape::Marks => format!("x\u{302} q\u{323} m\u{304} {token} {wish}n\u{330} b\u{300}c d"),
+        Shape::Rtl => format!("بدقة תבדוק {token} {wish}שוב مرة أخرى please"),
+        Shape::Slash => format!("/tmp is full {token} {wish}look"),
+        Shape::Bang => format!("!important {token} {wish}look"),
         Shape::Unicode => {
             format!("Überprüfe 漢字かな {token} {wish}naïve — 한국어 👍 e\u{301} “ok” ✓")
         }

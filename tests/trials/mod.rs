@@ -9,9 +9,16 @@
 
 mod available;
 mod chance;
+pub mod golden;
+mod hazard;
+mod openings;
+mod others;
+mod plays;
+pub mod recorder;
 mod rig;
 pub mod scenes;
 mod shots;
+mod stage;
 mod stub;
 mod table;
 
@@ -26,9 +33,10 @@ pub use available::{available, skip};
 use chance::Chance;
 pub use chance::Shape;
 pub use rig::{How, Receipt, Rig, wait_until};
-use scenes::{Scene, Stage};
+use scenes::Scene;
 pub use shots::{Fault, Shot};
-pub use table::{anomalies, lines, table};
+use stage::Stage;
+pub use table::{anomalies, lines, scenario_table, table};
 
 /// The scenes of one runtime, played in one session of it.
 pub fn play(runtime: &str, scenes: &[Scene], seed: u64) -> Vec<Shot> {
@@ -80,6 +88,20 @@ pub fn wander(
         }
     }
     shots
+}
+
+/// Every scenario of a runtime (or those of `only`), one after the other.
+pub fn tour(runtime: &str, seed: u64, only: &[Scene]) -> Vec<Shot> {
+    let mut stage = Stage::open(runtime, seed);
+    let wanted = |s: &Scene| only.is_empty() || only.contains(s);
+    for scene in scenes::scenarios(runtime).into_iter().filter(wanted) {
+        let played = catch_unwind(AssertUnwindSafe(|| stage.play(scene)));
+        if played.is_err() || stage.stuck {
+            eprintln!("{runtime}: {} went wrong; seed {seed}", scene.name());
+            stage.begin_anew();
+        }
+    }
+    stage.close()
 }
 
 /// Threads that take all the CPU they get.

@@ -1,12 +1,15 @@
 //! One real runtime under the sidecar, in a tmux server, a home and directories of its own.
 
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
+use super::recorder::{self, Recording};
 use super::stub::Stub;
 use crate::support::{Output, Sandbox};
 
@@ -33,6 +36,12 @@ pub fn wait_until(within: Duration, mut done: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// The time in Unix milliseconds.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A text without blanks and line ends, which runtimes change at will, and with the one decomposed
@@ -112,6 +121,9 @@ pub struct Rig {
     /// The model it talks to.
     pub stub: Stub,
     home: Home,
+    /// What starts the runtime.
+    command: String,
+    recording: Option<Recording>,
 }
 
 /// The directory of the runtime and the stub. Not under /tmp: codex warns about a home there.
@@ -138,12 +150,42 @@ impl Drop for Home {
     }
 }
 
+/// How a runtime is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// Columns and rows; the usual size if None.
+    pub size: Option<(u16, u16)>,
+    /// With the recorder between sidecar and runtime.
+    pub recorded: bool,
+    /// In a directory that the runtime trusts.
+    pub trusted: bool,
+    /// Wait until the sidecar calls it ready.
+    pub wait: bool,
+}
+
+impl Default for Start {
+    fn default() -> Start {
+        Start {
+            size: None,
+            recorded: false,
+            trusted: true,
+            wait: true,
+        }
+    }
+}
+
 impl Rig {
-    /// Starts `runtime` and waits until the sidecar calls it ready.
-    pub fn start(runtime: &str) -> Rig {
+    /// Starts `runtime`.
+    pub fn start(runtime: &str, start: &Start) -> Rig {
         let mut rig = Rig::new();
-        let command = rig.prepare(runtime);
-        rig.launch(runtime, &command);
+        rig.command = rig.prepare_as(runtime, start);
+        if start.recorded {
+            let file = rig.home.0.join("rec.cast");
+            let script = recorder::script(&rig.command, runtime, &file);
+            rig.command = rig.script("record", &script);
+            rig.recording = Some(Recording(file));
+        }
+        rig.launch_as(runtime, start);
         rig
     }
 
@@ -154,19 +196,15 @@ impl Rig {
             sandbox: Sandbox::new(),
             stub: Stub::start(&home.0),
             home,
+            command: String::new(),
+            recording: None,
         }
     }
 
     /// Starts `command` under a sidecar and waits until that calls it ready.
     pub fn launch(&mut self, runtime: &str, command: &str) {
-        let rig = self;
-        rig.sandbox
-            .env("MOSAIC_AGENT_RUNTIME", runtime)
-            .env("MOSAIC_AGENT_COMMAND", command);
-        let launched = rig.sandbox.agent(&["launch", AGENT]);
-        assert_eq!(launched.code, 0, "{runtime}: launch: {launched:?}");
-        let ready = wait_until(Duration::from_secs(40), || rig.state() == "ready");
-        assert!(ready, "{runtime} is not ready:\n{}", rig.screen());
+        self.command = command.to_owned();
+        self.launch_as(runtime, &Start::default());
     }
 
     /// Starts `command` in the same tmux session with no sidecar at all.
@@ -185,11 +223,69 @@ impl Rig {
 
     /// Makes the runtime's home; returns the command that starts it.
     pub fn prepare(&self, runtime: &str) -> String {
+        self.prepare_as(runtime, &Start::default())
+    }
+
+    /// Ends the runtime and starts it again in the same home, with more arguments.
+    pub fn restart(&mut self, runtime: &str, args: &str) {
+        self.end();
+        let script = format!("#!/bin/sh\nexec {} {args}\n", self.command);
+        self.command = self.script("again", &script);
+        self.recording = None;
+        self.launch_as(runtime, &Start::default());
+    }
+
+    fn script(&self, name: &str, text: &str) -> String {
+        let path = self.home.0.join(name);
+        std::fs::write(&path, text).expect("a script");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("its mode");
+        path.display().to_string()
+    }
+
+    fn launch_as(&mut self, runtime: &str, start: &Start) {
+        self.sandbox
+            .env("MOSAIC_AGENT_RUNTIME", runtime)
+            .env("MOSAIC_AGENT_COMMAND", self.command.as_str());
+        match start.size {
+            None => {
+                let launched = self.sandbox.agent(&["launch", AGENT]);
+                assert_eq!(launched.code, 0, "{runtime}: launch: {launched:?}");
+            }
+            Some((cols, rows)) => self.run_in_pane(cols, rows),
+        }
+        if start.wait {
+            let ready = wait_until(Duration::from_secs(40), || self.state() == "ready");
+            assert!(ready, "{runtime} is not ready:\n{}", self.screen());
+        }
+    }
+
+    /// The sidecar in a pane of this size; tmux makes none without a size, but a pane's program can.
+    fn run_in_pane(&self, cols: u16, rows: u16) {
+        let mut run = format!("exec {} run {AGENT}", crate::support::AGENT);
+        let mut args = vec![
+            "new-session".to_owned(),
+            "-d".into(),
+            "-s".into(),
+            AGENT.into(),
+        ];
+        if cols == 0 {
+            run = format!("stty cols 0 rows 0; {run}");
+        } else {
+            args.extend(["-x".into(), cols.to_string(), "-y".into(), rows.to_string()]);
+        }
+        args.push(run);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let made = self.sandbox.tmux(&args);
+        assert_eq!(made.code, 0, "{made:?}");
+    }
+
+    fn prepare_as(&self, runtime: &str, start: &Start) -> String {
         let flags: &[&str] = match runtime {
             "claude" => &["--permission-mode", "default"],
             _ => &[],
         };
         let made = Command::new(super::repository().join("tests/runtimes/prepare"))
+            .args((!start.trusted).then_some("--untrusted"))
             .arg(runtime)
             .arg(self.home.0.join("rt"))
             .arg(&self.stub.port)
@@ -198,6 +294,59 @@ impl Rig {
             .expect("tests/runtimes/prepare runs");
         assert!(made.status.success(), "prepare {runtime}: {made:?}");
         String::from_utf8_lossy(&made.stdout).trim().to_owned()
+    }
+
+    /// Everything that was given to the runtime, if it is recorded.
+    pub fn given(&self) -> Option<String> {
+        self.recording.as_ref().map(Recording::typed)
+    }
+
+    /// Keeps the recording.
+    pub fn copy_recording(&self, to: &Path) {
+        let Recording(from) = self.recording.as_ref().expect("a recorded runtime");
+        std::fs::copy(from, to).expect("the recording can be copied");
+    }
+
+    /// What `verify --contains` says of a message.
+    pub fn verify(&self, part: &str) -> Receipt {
+        Receipt::read(
+            &self
+                .sandbox
+                .agent(&["verify", "--json", "--contains", part, AGENT]),
+        )
+    }
+
+    /// Pastes into the pane as tmux does it: in one write, bracketed or not.
+    pub fn paste(&self, text: &str, bracketed: bool) {
+        self.sandbox
+            .tmux(&["set-buffer", "-b", "trial", "--", text]);
+        let brackets = if bracketed { "-p" } else { "-r" };
+        self.sandbox.tmux(&[
+            "paste-buffer",
+            brackets,
+            "-r",
+            "-d",
+            "-b",
+            "trial",
+            "-t",
+            AGENT,
+        ]);
+    }
+
+    /// What a look at the agent shows after a send. `token`: of the message, if it may stand in the composer.
+    pub fn aftermath(&self, token: Option<&String>) -> &'static str {
+        let (status, screen) = (self.status(), squeezed(&self.screen()));
+        let ours = token.is_some_and(|t| screen.contains(t));
+        match status["state"].as_str() {
+            None => "no agent",
+            Some("starting") => "still starting",
+            Some("wedged") => "stopped",
+            Some("blocked") => "dialog or other screen",
+            _ if status["draft"] == true && ours => "our text in the composer",
+            _ if status["draft"] == true => "a person's draft",
+            Some("busy") => "composer empty, a turn runs",
+            _ => "composer empty",
+        }
     }
 
     /// Sends a message and waits for its receipt.
@@ -243,6 +392,13 @@ impl Rig {
             .stdout
     }
 
+    /// The same with colours and attributes.
+    pub fn painted(&self) -> String {
+        self.sandbox
+            .tmux(&["capture-pane", "-e", "-p", "-t", AGENT])
+            .stdout
+    }
+
     /// Whether the screen shows this, wherever it wraps.
     pub fn shows(&self, text: &str) -> bool {
         squeezed(&self.screen()).contains(&squeezed(text))
@@ -278,6 +434,15 @@ impl Rig {
         self.home.0.join("rt/project")
     }
 
+    /// Ends the tmux server and with it the sidecar, which takes the runtime along.
+    fn end(&self) {
+        let sidecar = self.status()["sidecar"].as_i64().unwrap_or(0);
+        self.sandbox.tmux(&["kill-server"]);
+        wait_until(Duration::from_secs(10), || {
+            !i32::try_from(sidecar).is_ok_and(|pid| pid > 1 && crate::support::pid_is_alive(pid))
+        });
+    }
+
     /// Empties the composer with Ctrl-U: one press for each line and one to join it with the next.
     pub fn clear_composer(&self) -> bool {
         wait_until(Duration::from_secs(15), || {
@@ -292,11 +457,6 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        let sidecar = self.status()["sidecar"].as_i64().unwrap_or(0);
-        self.sandbox.tmux(&["kill-server"]);
-        // It takes the runtime with it; the sandbox and the home go after it.
-        wait_until(Duration::from_secs(10), || {
-            !i32::try_from(sidecar).is_ok_and(|pid| pid > 1 && crate::support::pid_is_alive(pid))
-        });
+        self.end();
     }
 }

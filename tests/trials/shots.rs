@@ -1,9 +1,9 @@
 //! One send and what became of it, and the rules by which a verdict is wrong.
 
-use super::rig::Receipt;
+use super::rig::{Receipt, unix_ms};
 use super::scenes::Scene;
 
-/// What must never happen (the first five), and what should not.
+/// What must never happen (the first six), and what should not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Accepted or queued by its receipt, and the model never got it.
@@ -14,6 +14,8 @@ pub enum Fault {
     Draft,
     /// A dialog was answered by a send.
     Dialog,
+    /// A send moved the selection in a dialog.
+    Choice,
     /// The model got the message in pieces or mixed with a person's text, or got it twice.
     Mangled,
     /// The model got it, and the receipt says draft or unknown.
@@ -49,10 +51,18 @@ pub struct Shot {
     pub receipt: Receipt,
     /// The verdicts the scene allows; any if empty.
     pub allowed: &'static [&'static str],
+    /// From when to when the sender waited, in Unix milliseconds.
+    pub during_ms: (u64, u64),
+    /// How many dialogs were open at some time meanwhile.
+    pub dialogs: usize,
     /// Whether the model got it.
     pub reached: bool,
     /// When it got it, in Unix milliseconds.
     pub asked_ms: Option<u64>,
+    /// What the agent looked like when the receipt was there.
+    pub after: &'static str,
+    /// Held against the very bytes the runtime was given.
+    pub by_bytes: bool,
     /// What was wrong.
     pub faults: Vec<Fault>,
     /// What the screen showed at that time.
@@ -60,6 +70,30 @@ pub struct Shot {
 }
 
 impl Shot {
+    /// One that has just got its receipt, having been sent at `from_ms`; any verdict is allowed.
+    pub fn new(
+        scene: Scene,
+        (text, token): (String, String),
+        receipt: Receipt,
+        from_ms: u64,
+    ) -> Shot {
+        Shot {
+            scene,
+            token,
+            text,
+            receipt,
+            allowed: &[],
+            during_ms: (from_ms, unix_ms()),
+            dialogs: 0,
+            reached: false,
+            asked_ms: None,
+            after: "",
+            by_bytes: false,
+            faults: Vec::new(),
+            screen: String::new(),
+        }
+    }
+
     /// Whether its receipt promises that the model gets it.
     pub fn promised(&self) -> bool {
         matches!(self.receipt.verdict.as_str(), "accepted" | "queued")

@@ -5,87 +5,180 @@ use std::process::Command;
 
 use super::shots::{Fault, Shot};
 
-/// One row for each scene, one for all of them. A scene's sends include the one that began its turn.
+/// A column: its heading, and what it says of some sends.
+type Column = (&'static str, fn(&[&Shot]) -> String);
+
+const COLUMNS: [Column; 19] = [
+    ("sends", |shots| shots.len().to_string()),
+    ("accepted", |shots| said(shots, &["accepted"])),
+    ("queued", |shots| said(shots, &["queued"])),
+    ("draft", |shots| said(shots, &["draft"])),
+    ("unknown", |shots| said(shots, &["unknown"])),
+    ("nothing typed", |shots| count(shots, |s| !s.receipt.typed)),
+    ("checked by bytes", |shots| count(shots, |s| s.by_bytes)),
+    ("false accepted", |shots| {
+        blamed(shots, Fault::FalseAccepted)
+    }),
+    ("false draft", |shots| {
+        count(shots, |s| {
+            s.faults.contains(&Fault::Missed) && s.receipt.verdict == "draft"
+        })
+    }),
+    ("missed", |shots| {
+        count(shots, |s| {
+            s.faults.contains(&Fault::Missed) && s.receipt.verdict != "draft"
+        })
+    }),
+    ("typed though not", |shots| blamed(shots, Fault::Typed)),
+    ("draft harmed", |shots| blamed(shots, Fault::Draft)),
+    ("dialog answered", |shots| blamed(shots, Fault::Dialog)),
+    ("choice changed", |shots| blamed(shots, Fault::Choice)),
+    ("met a dialog", |shots| count(shots, |s| s.dialogs > 0)),
+    ("mangled", |shots| blamed(shots, Fault::Mangled)),
+    ("other faults", |shots| {
+        count(shots, |s| {
+            [Fault::Verdict, Fault::Leftover, Fault::Stuck]
+                .iter()
+                .any(|f| s.faults.contains(f))
+        })
+    }),
+    ("Enter to verdict p50/p99 ms", |shots| {
+        percentiles(taken(shots).filter_map(since_enter).collect())
+    }),
+    ("model's request to verdict p50/p99 ms", |shots| {
+        percentiles(taken(shots).filter_map(since_request).collect())
+    }),
+];
+
+fn count(shots: &[&Shot], is: fn(&Shot) -> bool) -> String {
+    shots.iter().filter(|s| is(s)).count().to_string()
+}
+
+fn said(shots: &[&Shot], verdicts: &[&str]) -> String {
+    let is = |s: &&&Shot| verdicts.contains(&s.receipt.verdict.as_str());
+    shots.iter().filter(is).count().to_string()
+}
+
+fn blamed(shots: &[&Shot], fault: Fault) -> String {
+    let is = |s: &&&Shot| s.faults.contains(&fault);
+    shots.iter().filter(is).count().to_string()
+}
+
+fn taken<'a>(shots: &'a [&Shot]) -> impl Iterator<Item = &'a Shot> {
+    shots.iter().copied().filter(|s| s.promised())
+}
+
+fn since_enter(shot: &Shot) -> Option<u64> {
+    let receipt = &shot.receipt;
+    Some(receipt.verdict_ms?.saturating_sub(receipt.enter_ms?))
+}
+
+/// The model's request is the runtime's own proof; a verdict that was there before it counts as 0.
+fn since_request(shot: &Shot) -> Option<u64> {
+    let said = shot.receipt.at_ms? + shot.receipt.verdict_ms?;
+    let proven = shot.receipt.verdict == "accepted";
+    proven.then_some(said.saturating_sub(shot.asked_ms?))
+}
+
+/// One row for each scene, one for all of them, and what was reported of the messages that ready agents took.
+/// A scene's sends include the one that began its turn.
 pub fn table(runtime: &str, shots: &[Shot]) -> String {
-    let mut out = format!(
-        "{runtime} {} · {} · {} · {}\n\n",
-        version_of(runtime),
-        said(Command::new(env!("CARGO_BIN_EXE_mosaic-agent")).arg("--version")),
-        said(Command::new("tmux").arg("-V")),
-        said(Command::new("date").args(["-u", "+%Y-%m-%d"])),
-    );
-    out.push_str(
-        "| scene | sends | accepted | queued | draft | unknown | other | false accepted | missed | typed though not \
-         | draft harmed | dialog answered | mangled | other faults | Enter to verdict p50/p99 ms \
-         | model's request to verdict p50/p99 ms | all p50/p99 ms |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-    );
-    let mut names: Vec<String> = Vec::new();
-    for shot in shots {
-        if !names.contains(&shot.scene.name()) {
-            names.push(shot.scene.name());
-        }
-    }
+    let mut out = title(runtime);
+    let heads: Vec<&str> = COLUMNS.iter().map(|c| c.0).collect();
+    let _ = writeln!(out, "| scene | {} |", heads.join(" | "));
+    let _ = writeln!(out, "|---|{}", "--:|".repeat(COLUMNS.len()));
+    let mut names = names_in(shots);
     names.sort();
     for name in names {
         let of_scene: Vec<&Shot> = shots.iter().filter(|s| s.scene.name() == name).collect();
         row(&mut out, &name, &of_scene);
     }
     row(&mut out, "**all**", &shots.iter().collect::<Vec<_>>());
+    let ready: Vec<&Shot> = shots.iter().filter(|s| s.scene.is_ready()).collect();
+    row(&mut out, "**ready agents**", &ready);
+    let got: Vec<&&Shot> = ready.iter().filter(|s| s.reached).collect();
+    let told = got.iter().filter(|s| s.promised()).count();
+    let _ = writeln!(
+        out,
+        "\nReady agents gave the model {} messages; {told} of them were reported accepted or queued ({:.2} %).",
+        got.len(),
+        told as f64 * 100.0 / got.len().max(1) as f64
+    );
     out
 }
 
-fn row(out: &mut String, name: &str, shots: &[&Shot]) {
-    let verdicts = |words: &[&str]| {
-        shots
-            .iter()
-            .filter(|s| words.contains(&s.receipt.verdict.as_str()))
-            .count()
-    };
-    let [accepted, queued, draft, unknown] =
-        ["accepted", "queued", "draft", "unknown"].map(|w| verdicts(&[w]));
-    let other = shots.len() - accepted - queued - draft - unknown;
-    let _ = write!(
-        out,
-        "| {name} | {} | {accepted} | {queued} | {draft} | {unknown} | {other} |",
-        shots.len()
+/// One row for each scene, in the order played: what was said, what became of it, what the screen held then.
+pub fn scenario_table(runtime: &str, shots: &[Shot]) -> String {
+    let mut out = title(runtime);
+    out.push_str(
+        "| scenario | sends | verdicts | typed | reached the model | when the receipt was there | faults |\n\
+         |---|--:|---|--:|--:|---|---|\n",
     );
-    let faults = |which: &[Fault]| {
-        shots
-            .iter()
-            .filter(|s| s.faults.iter().any(|f| which.contains(f)))
-            .count()
-    };
-    for fault in [
-        Fault::FalseAccepted,
-        Fault::Missed,
-        Fault::Typed,
-        Fault::Draft,
-        Fault::Dialog,
-        Fault::Mangled,
-    ] {
-        let _ = write!(out, " {} |", faults(&[fault]));
+    for name in names_in(shots) {
+        let of_scene: Vec<&Shot> = shots.iter().filter(|s| s.scene.name() == name).collect();
+        let count = |is: fn(&Shot) -> bool| of_scene.iter().filter(|s| is(s)).count();
+        let faults = |s: &&Shot| {
+            s.faults
+                .iter()
+                .map(|f| format!("{f:?}"))
+                .collect::<Vec<_>>()
+        };
+        let _ = writeln!(
+            out,
+            "| {name} | {} | {} | {} | {} | {} | {} |",
+            of_scene.len(),
+            tally(of_scene.iter().map(|s| s.receipt.verdict.clone())),
+            count(|s| s.receipt.typed),
+            count(|s| s.reached),
+            tally(of_scene.iter().map(|s| s.after.to_owned())),
+            tally(of_scene.iter().flat_map(faults)),
+        );
     }
-    let _ = write!(
-        out,
-        " {} |",
-        faults(&[Fault::Verdict, Fault::Leftover, Fault::Stuck])
-    );
-    let taken = || shots.iter().filter(|s| s.promised()).map(|s| &s.receipt);
-    let judged = taken().filter_map(|r| Some(r.verdict_ms?.saturating_sub(r.enter_ms?)));
-    // The model's request is the runtime's own proof; a verdict that was there before it counts as 0.
-    let proven = shots.iter().filter(|s| s.receipt.verdict == "accepted");
-    let proven = proven.filter_map(|s| {
-        let said = s.receipt.at_ms? + s.receipt.verdict_ms?;
-        Some(said.saturating_sub(s.asked_ms?))
-    });
-    let _ = writeln!(
-        out,
-        " {} | {} | {} |",
-        percentiles(judged.collect()),
-        percentiles(proven.collect()),
-        percentiles(taken().filter_map(|r| r.verdict_ms).collect())
-    );
+    out
+}
+
+/// Each different one and how often it came, the most frequent first.
+fn tally(all: impl Iterator<Item = String>) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for one in all.filter(|s| !s.is_empty()) {
+        match counts.iter_mut().find(|(seen, _)| *seen == one) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((one, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let shown = |(what, n): &(String, usize)| match n {
+        1 => what.clone(),
+        n => format!("{what} {n}"),
+    };
+    counts.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+/// Versions and date.
+pub fn title(runtime: &str) -> String {
+    format!(
+        "{runtime} {} · {} · {} · {}\n\n",
+        version_of(runtime),
+        output_of(Command::new(env!("CARGO_BIN_EXE_mosaic-agent")).arg("--version")),
+        output_of(Command::new("tmux").arg("-V")),
+        output_of(Command::new("date").args(["-u", "+%Y-%m-%d"])),
+    )
+}
+
+/// The names of the scenes, in the order played.
+fn names_in(shots: &[Shot]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for shot in shots {
+        if !names.contains(&shot.scene.name()) {
+            names.push(shot.scene.name());
+        }
+    }
+    names
+}
+
+fn row(out: &mut String, name: &str, shots: &[&Shot]) {
+    let cells: Vec<String> = COLUMNS.iter().map(|c| c.1(shots)).collect();
+    let _ = writeln!(out, "| {name} | {} |", cells.join(" | "));
 }
 
 fn percentiles(mut ms: Vec<u64>) -> String {
@@ -146,7 +239,7 @@ fn version_of(runtime: &str) -> String {
     version.unwrap_or("of unknown version").to_owned()
 }
 
-fn said(command: &mut Command) -> String {
+fn output_of(command: &mut Command) -> String {
     let output = command.output().map(|o| o.stdout).unwrap_or_default();
     String::from_utf8_lossy(&output).trim().to_owned()
 }
