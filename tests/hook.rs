@@ -198,7 +198,7 @@ exe = ["dash", "bash"]
 shape = "open"
 prompt = ">"
 [hooks]
-prompt = ["Near", "Far"]
+submitted = ["Near", "Far"]
 "#;
 
 #[test]

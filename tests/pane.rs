@@ -973,6 +973,7 @@ impl Moment {
                 Effect::Pulse => self.harness.handle(
                     Input::Pulse(Pulse {
                         at: self.now.mono,
+                        pid: 42,
                         raw: true,
                         unread: 0,
                         life: Life::Running,

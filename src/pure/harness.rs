@@ -636,6 +636,13 @@ impl Harness {
         if self.ended.is_some() {
             return;
         }
+        if self.running.pid != 0 && pulse.pid != self.running.pid {
+            // What we took for the runtime has ended, and the pane lives on: first see what it is now.
+            self.running.pid = pulse.pid;
+            self.pulse = None;
+            self.effects.push_back(Effect::Identify);
+            return;
+        }
         self.pulse = Some(pulse);
         if pulse.unread > 0 || pulse.life != Life::Running {
             self.last_stall = Some(now.mono);

@@ -347,21 +347,26 @@ impl AtWork {
         }
     }
 
+    /// The kernel's word on the runtime, or on the process we started where the runtime has ended.
     fn pulse(&self) -> Pulse {
-        let pid = match self.harness.running().pid {
-            0 => self.sidecar.child,
-            pid => pid,
+        let life = |pid| match process::state_letter(pid) {
+            Some('T' | 't') => Life::Stopped,
+            Some('Z' | 'X' | 'x') => Life::Zombie,
+            Some(_) => Life::Running,
+            None => Life::Gone,
+        };
+        let child = self.sidecar.child;
+        let running = self.harness.running().pid;
+        let (pid, life) = match life(running) {
+            Life::Running | Life::Stopped => (running, life(running)),
+            Life::Zombie | Life::Gone => (child, life(child)),
         };
         Pulse {
             at: Instant::now(),
+            pid,
             raw: self.sidecar.pty.is_raw(),
             unread: self.sidecar.pty.unread().unwrap_or(0),
-            life: match process::state_letter(pid) {
-                Some('T' | 't') => Life::Stopped,
-                Some('Z' | 'X' | 'x') => Life::Zombie,
-                Some(_) => Life::Running,
-                None => Life::Gone,
-            },
+            life,
         }
     }
 
