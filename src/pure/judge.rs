@@ -183,7 +183,7 @@ impl Judge {
     pub fn recorded(&mut self, recorded: &Recorded, now: Instant) -> bool {
         let ours = self.wanted.is(recorded);
         if ours {
-            let sign = format!("the text stands in its own record ({})", recorded.by);
+            let sign = format!("{} has the text", recorded.by);
             self.saw(Witness::Runtime, sign, now);
             // An entry that it was delivered outweighs the one that it was put into the queue before.
             if recorded.says == Says::Taken {

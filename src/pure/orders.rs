@@ -326,7 +326,7 @@ impl Orders {
         let is_head = head.is_some_and(|head| head.delivery.recorded(recorded, now.mono));
         let delivered = self.followed.iter().position(|f| f.was_delivered(recorded));
         if !is_head && let Some(at) = delivered {
-            let sign = format!("its turn came: it stands in the {}", recorded.by);
+            let sign = format!("its turn came: {} has it", recorded.by);
             self.revise(at, Verdict::Accepted, &sign, now, effects);
         }
         is_head

@@ -116,7 +116,7 @@ impl RecordRule {
             .map(words)
             .filter(|text| !text.is_empty())
             .map(|text| Recorded {
-                by: format!("{runtime} {}", self.name),
+                by: format!("its own record ({runtime} {})", self.name),
                 text,
                 says: self.says,
             })

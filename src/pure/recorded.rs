@@ -17,7 +17,7 @@ pub enum Says {
 /// One text that the runtime says it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Who says so, for the receipt: `claude transcript`, `hook UserPromptSubmit`.
+    /// Who says so, for the receipt: `its own record (claude transcript)`, `hook UserPromptSubmit`.
     pub by: String,
     /// The text, as the runtime has it.
     pub text: String,
