@@ -24,7 +24,8 @@ const EACH: usize = 6;
 const COMMAND: &str = "touch made-by-";
 
 /// How the runtimes ask.
-const ASKS: [&str; 3] = ["Do you want to", "Would you like to", "Permission required"];
+const ASKS: [&str; 3] = [CLAUDE_ASKS, "Would you like to", "Permission required"];
+const CLAUDE_ASKS: &str = "Do you want to";
 
 /// A file made this long after the person typed into the composer may be those keys' doing: a dialog opened
 /// just then. It is told, not blamed on a send.
@@ -66,9 +67,16 @@ struct Dialog {
 impl Dialog {
     fn on(rig: &Rig) -> Option<Dialog> {
         let painted = rig.painted();
-        // The command also stands in rows of the transcript; the dialog is the lowest.
-        let at = painted.rfind(COMMAND)? + COMMAND.len();
-        let token = painted[at..]
+        let (question, asks) = ASKS
+            .iter()
+            .filter_map(|q| Some((painted.rfind(q)?, *q)))
+            .max()?;
+        // The command also stands in rows of the transcript. claude writes it above its question, the others below.
+        let at = match asks {
+            CLAUDE_ASKS => painted.rfind(COMMAND)?,
+            _ => question + painted[question..].find(COMMAND)?,
+        };
+        let token = painted[at + COMMAND.len()..]
             .chars()
             .take_while(char::is_ascii_lowercase)
             .collect();
@@ -77,7 +85,6 @@ impl Dialog {
                 .iter()
                 .any(|o| row.contains(o))
         };
-        let question = ASKS.iter().filter_map(|q| painted.rfind(q)).max()?;
         let options: Vec<&str> = painted[question..].lines().filter(is_option).collect();
         (!options.is_empty()).then(|| Dialog {
             token,

@@ -7,8 +7,12 @@ use super::rig::{How, Rig, Start, squeezed, unix_ms, wait_until};
 use super::scenes::Scene;
 use super::shots::{Fault, Shot};
 
-/// How long a message that was promised may take to reach the model: the turns before it included.
-pub(super) const ARRIVES: Duration = Duration::from_secs(20);
+/// How long a message that was promised may take to reach the model: the turns before it included. opencode's
+/// first request took 25 s on a machine with other work.
+pub(super) const ARRIVES: Duration = Duration::from_secs(45);
+
+/// The same for one that a person's Escape may have handed back.
+const HANDED_BACK: Duration = Duration::from_secs(5);
 
 /// One session of so many is recorded, byte by byte.
 const RECORDED: u64 = 3;
@@ -205,7 +209,11 @@ impl Stage {
         self.settled = self.shots.len();
         for at in new.clone().filter(|at| self.shots[*at].promised()) {
             let token = self.shots[at].token.clone();
-            wait_until(ARRIVES, || self.rig.stub.got(&token).is_some());
+            let within = match self.shots[at].scene {
+                Scene::QueueEscape => HANDED_BACK,
+                _ => ARRIVES,
+            };
+            wait_until(within, || self.rig.stub.got(&token).is_some());
         }
         let admitted = |s: &Shot| matches!(s.receipt.verdict.as_str(), "draft" | "unknown");
         let may_hold = self.by_hand || new.clone().any(|at| admitted(&self.shots[at]));
@@ -295,6 +303,8 @@ impl Stage {
         let got = stub.got(&shot.token);
         shot.reached = got.is_some();
         shot.asked_ms = got.as_ref().map(|(at, _)| *at);
+        // It may have come since the last time.
+        shot.faults.retain(|f| *f != Fault::FalseAccepted);
         let fault = match (shot.promised(), shot.reached) {
             // Shown in the runtime's own queue, which a person's Escape may hand back.
             (true, false)

@@ -95,6 +95,9 @@ pub fn table(runtime: &str, shots: &[Shot]) -> String {
     }
     row(&mut out, "**all**", &shots.iter().collect::<Vec<_>>());
     let ready: Vec<&Shot> = shots.iter().filter(|s| s.scene.is_ready()).collect();
+    if ready.is_empty() {
+        return out;
+    }
     row(&mut out, "**ready agents**", &ready);
     let got: Vec<&&Shot> = ready.iter().filter(|s| s.reached).collect();
     let told = got.iter().filter(|s| s.promised()).count();
