@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::delivery::{Delivery, Life, Order, Pulse, Sight, Step, WhenBusy, WhenDraft, Written};
+use super::generic::{self, Generic};
 use super::keyboard::Keyboard;
 use super::ledger::Ledger;
 use super::message;
@@ -168,6 +169,14 @@ pub struct Harness {
     profiles: Profiles,
     profile: Option<Profile>,
     running: Running,
+    /// What is known of a runtime that no profile knows, while the generic rules are in force.
+    generic: Option<Generic>,
+    /// The outermost process as it was first seen.
+    started: Option<ProcessFacts>,
+    /// The processes, as last seen, are no known runtime, and no shell where it was.
+    may_be_generic: bool,
+    /// A profile has fitted. What is there after it is not the runtime any more.
+    known_once: bool,
     screen: Screen,
     keyboard: Keyboard,
     view: Option<View>,
@@ -228,6 +237,10 @@ impl Harness {
             profiles,
             profile: None,
             running: Running::default(),
+            generic: None,
+            started: None,
+            may_be_generic: false,
+            known_once: false,
             screen: Screen::new(size),
             keyboard: Keyboard::default(),
             view: None,
@@ -305,6 +318,11 @@ impl Harness {
         self.profile.as_ref()
     }
 
+    /// What the generic rules rest on, while they are in force.
+    pub fn generic(&self) -> Option<&Generic> {
+        self.generic.as_ref()
+    }
+
     /// The last look at the screen through the profile.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
@@ -332,6 +350,15 @@ impl Harness {
                 profile.name,
                 profile.verified.join(", "),
                 self.running.version
+            ));
+        }
+        if self.generic.is_some() {
+            let what = self
+                .started
+                .as_ref()
+                .map_or("what runs", |p| p.argv.first().map_or("what runs", |a| a));
+            warnings.push(format!(
+                "no profile fits {what}; generic rules are in force (docs/profiles.md)"
             ));
         }
         warnings
@@ -370,6 +397,7 @@ impl Harness {
                         .map_or(self.last_output, |at| at + LOOK_EVERY),
                 ));
             }
+            earlier(self.generic_due());
         }
         earlier(self.next_step);
         earlier(
@@ -399,6 +427,10 @@ impl Harness {
                 for line in &typed.submitted {
                     self.observe(line, now);
                 }
+                if let Some(generic) = self.generic.as_mut().filter(|_| typed.by_hand) {
+                    generic.keys(!typed.submitted.is_empty(), typed.unsubmitted, now.mono);
+                    self.viewed = u64::MAX;
+                }
                 self.read_check.get_or_insert(now.mono + READ_CHECK);
             }
             Input::Written(job, written) => {
@@ -423,6 +455,9 @@ impl Harness {
                 );
             }
             Input::Processes(processes) => {
+                if self.started.is_none() {
+                    self.started = processes.first().cloned();
+                }
                 let running = match self.profiles.identify(processes) {
                     Some((profile, process)) => Running {
                         name: profile.name.clone(),
@@ -434,6 +469,7 @@ impl Harness {
                         ..Running::default()
                     },
                 };
+                self.consider_generic(&running, processes);
                 self.take_running(running, now);
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
@@ -456,8 +492,52 @@ impl Harness {
             Input::Tick => {}
         }
         self.timers(now);
+        self.adopt_generic(now);
         self.look(now);
         self.advance(now);
+    }
+
+    /// Whether the generic rules may apply to what runs; where they may no more, they end.
+    fn consider_generic(&mut self, running: &Running, processes: &[ProcessFacts]) {
+        self.known_once |= !running.name.is_empty();
+        let profile = self.profiles.named(generic::NAME);
+        self.may_be_generic = !self.known_once
+            && profile
+                .zip(self.started.as_ref())
+                .is_some_and(|(profile, started)| generic::may_apply(processes, started, profile));
+        if !self.may_be_generic && self.generic.take().is_some() {
+            (self.profile, self.view) = (None, None);
+            self.viewed = u64::MAX;
+        }
+    }
+
+    /// Puts the generic rules in force for a line editor that has come to rest and that nobody knows.
+    fn adopt_generic(&mut self, now: Now) {
+        if self.generic.is_some() || self.generic_due().is_none_or(|at| now.mono < at) {
+            return;
+        }
+        match self.pulse {
+            Some(pulse) if now.mono <= pulse.at + generic::RESTS => {
+                if pulse.raw {
+                    self.generic = Some(Generic::new(&self.screen, pulse.front, now.mono));
+                    self.profile = self.profiles.named(generic::NAME).cloned();
+                    self.viewed = u64::MAX;
+                }
+            }
+            _ => self.effects.push_back(Effect::Pulse),
+        }
+    }
+
+    /// When the generic rules are to be put in force, or want to look again.
+    fn generic_due(&self) -> Option<Instant> {
+        if let Some(generic) = &self.generic {
+            return self.last_look.and_then(|at| generic.next_look(at));
+        }
+        let rests = self.last_output + generic::RESTS;
+        // A terminal that was not raw when last asked is asked again a rest later.
+        let asked = self.pulse.filter(|p| !p.raw).map(|p| p.at + generic::RESTS);
+        (self.may_be_generic && self.bracketed && self.profile.is_none())
+            .then(|| asked.map_or(rests, |at| at.max(rests)))
     }
 
     fn output(&mut self, bytes: &[u8], now: Now) {
@@ -484,10 +564,16 @@ impl Harness {
             self.screen.feed(rest);
         }
         let bracketed = self.screen.bracketed_paste();
+        if let Some(generic) = &mut self.generic {
+            generic.printed(bytes, &self.screen, now.mono);
+        }
         if bracketed && !self.bracketed {
             // Something that edits lines has just come up: a runtime, most of the time.
             self.identify_pause = IDENTIFY_FIRST;
             self.next_identify = Some(now.mono);
+            if self.generic.is_some() {
+                self.effects.push_back(Effect::Pulse);
+            }
         }
         self.bracketed = bracketed;
         if self.screen.take_7501_query() {
@@ -600,6 +686,10 @@ impl Harness {
             return;
         }
         self.pulse = Some(pulse);
+        if let Some(generic) = &mut self.generic {
+            self.viewed = u64::MAX;
+            generic.front(pulse.front);
+        }
         if pulse.unread > 0 || pulse.life != Life::Running {
             self.last_stall = Some(now.mono);
         }
@@ -671,9 +761,12 @@ impl Harness {
         if self.ended.is_some() {
             return;
         }
-        let due = self.viewed != self.screen.revision()
+        let generic_due =
+            self.generic.is_some() && self.generic_due().is_some_and(|at| now.mono >= at);
+        let due = (self.viewed != self.screen.revision() || generic_due)
             && !self.screen.in_update()
-            && (!self.orders.is_empty()
+            && (generic_due
+                || !self.orders.is_empty()
                 || self.observed.is_some()
                 || self.last_look.is_none_or(|at| now.mono >= at + LOOK_EVERY));
         if due {
@@ -704,7 +797,10 @@ impl Harness {
     fn look_now(&mut self, now: Now) {
         self.viewed = self.screen.revision();
         self.last_look = Some(now.mono);
-        self.view = self.profile.as_ref().map(|p| View::of(&self.screen, p));
+        self.view = match &mut self.generic {
+            Some(generic) => Some(generic.look(&self.screen, now.mono)),
+            None => self.profile.as_ref().map(|p| View::of(&self.screen, p)),
+        };
         if self.view.as_ref().is_some_and(View::composer_is_free) {
             self.been_ready = true;
         }
@@ -894,6 +990,11 @@ impl Harness {
             let step = head.delivery.step(&self.sight(), now.mono);
             if let Step::Done(receipt) = step {
                 self.job = None;
+                if let Some(generic) = &mut self.generic {
+                    let accepted = receipt.verdict == Verdict::Accepted;
+                    generic.ended(accepted, accepted || receipt.retracted);
+                    self.look_now(now);
+                }
                 self.finish(head.askers, *receipt);
                 continue;
             }
@@ -908,6 +1009,9 @@ impl Harness {
                 Step::Type(bytes) => {
                     let job = self.new_job();
                     self.job = Some(job);
+                    if let Some(generic) = &mut self.generic {
+                        generic.types(&bytes, &self.screen);
+                    }
                     self.effects.push_back(Effect::Type {
                         job,
                         bytes,
@@ -934,6 +1038,8 @@ impl Harness {
             last_stall: self.last_stall,
             been_ready: self.been_ready,
             settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
+            still: (self.generic.as_ref().zip(self.last_look))
+                .is_none_or(|(generic, at)| generic.is_still(at)),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod cast;
 pub mod command;
 pub mod delivery;
 pub mod explain;
+pub mod generic;
 pub mod harness;
 pub mod judge;
 pub mod keyboard;

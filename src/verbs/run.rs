@@ -294,6 +294,7 @@ impl AtWork {
             at: Instant::now(),
             raw: self.sidecar.pty.is_raw(),
             unread: self.sidecar.pty.unread().unwrap_or(0),
+            front: self.sidecar.pty.foreground(),
             life: match process::state_letter(pid) {
                 Some('T' | 't') => Life::Stopped,
                 Some('Z' | 'X' | 'x') => Life::Zombie,

@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use chance::Chance;
 pub use chance::Shape;
+pub use rig::{How, Receipt, Rig, wait_until};
 use scenes::{Scene, Stage};
 pub use shots::{Fault, Shot};
 pub use table::{anomalies, lines, table};
