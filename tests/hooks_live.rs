@@ -9,8 +9,9 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
+use support::runtimes::{available, skip};
 use support::{FLEET, LATER, Output, Running, until};
-use trials::{How, Rig, available, skip, wait_until};
+use trials::{How, Rig, wait_until};
 
 #[test]
 fn pi_itself_says_what_it_took() {

@@ -1,15 +1,15 @@
 //! Real runtimes under the sidecar: what a receipt says, held against what the model got.
 //!
-//! pi is tested wherever node is; codex, claude and opencode where `MOSAIC_TEST_RUNTIMES` names them (a comma list,
-//! `pi` if it is not set). What is left out is said on stderr and in the file `MOSAIC_TEST_SKIPS` names.
+//! pi is tested wherever node is; the others where `MOSAIC_TEST_RUNTIMES` names them (`support::runtimes`).
 
 mod support;
 mod trials;
 
+use support::runtimes::{available, skip};
 use support::{Pane, Sandbox};
 use trials::scenes::Hand;
 use trials::scenes::Scene::{self, *};
-use trials::{Fault, Shape, Shot, available, skip};
+use trials::{Fault, Shape, Shot};
 
 /// Scenes that every runtime has.
 const COMMON: [Scene; 17] = [

@@ -974,6 +974,7 @@ impl Moment {
                     Input::Pulse(Pulse {
                         at: self.now.mono,
                         pid: 42,
+                        front: None,
                         raw: true,
                         unread: 0,
                         life: Life::Running,

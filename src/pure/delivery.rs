@@ -79,6 +79,8 @@ pub struct Pulse {
     pub unread: usize,
     /// The runtime's process state.
     pub life: Life,
+    /// The process group in front of the inner terminal.
+    pub front: Option<i32>,
 }
 
 /// The state of the runtime's process.
@@ -117,6 +119,8 @@ pub struct Sight<'a> {
     pub last_turn: Option<Instant>,
     /// The output seen so far ends inside a frame.
     pub settled: bool,
+    /// The screen has not changed for as long as it takes to call it still, where that is asked for.
+    pub still: bool,
 }
 
 impl Sight<'_> {
@@ -527,6 +531,23 @@ impl Delivery {
         {
             return unready("the runtime does not read its input", Patience::Moment);
         }
+        if let Some((view, profile)) = sight.view.zip(sight.profile)
+            && profile.is_generic()
+        {
+            // Asked before anybody knew what runs.
+            let special = &profile.send.special_first;
+            if let Err(why) = message::check_typed(&self.order.text, special) {
+                return Some((Verdict::Rejected, why.to_string(), Patience::Moment));
+            }
+            // What is busy in an unknown way may open a dialog in an unknown way: never typed into.
+            if let Some(sign) = &view.busy {
+                let patience = match self.order.when_busy {
+                    WhenBusy::Type | WhenBusy::Hold => Patience::Deadline,
+                    WhenBusy::Refuse => Patience::Moment,
+                };
+                return Some((Verdict::Busy, sign.clone(), patience));
+            }
+        }
         if !pulse.raw {
             return unready(
                 "the terminal is in cooked mode: the runtime is starting, exiting or suspended",
@@ -581,7 +602,7 @@ impl Delivery {
         let catching_up = sight
             .last_stall
             .is_some_and(|at| now.saturating_duration_since(at) < CATCHES_UP);
-        if !sight.settled || pulse.unread > 0 || catching_up {
+        if !sight.settled || !sight.still || pulse.unread > 0 || catching_up {
             return unready("the runtime is drawing or reading", Patience::Deadline);
         }
         None
@@ -910,6 +931,7 @@ mod tests {
                     raw: true,
                     unread: self.unread,
                     life: self.life,
+                    front: None,
                 }),
                 last_key: self.key,
                 last_stall: None,
@@ -917,6 +939,7 @@ mod tests {
                 turn_due: self.turn_due,
                 last_turn: self.last_turn,
                 settled: true,
+                still: true,
             };
             self.delivery.step(&sight, now)
         }

@@ -83,7 +83,10 @@ impl Explanation {
     pub fn of(harness: &Harness) -> Explanation {
         let screen = harness.screen();
         let profile = harness.profile();
-        let view = profile.map(|p| view::View::of(screen, p));
+        let view = match harness.generic() {
+            Some(_) => harness.view().cloned(),
+            None => profile.map(|p| view::View::of(screen, p)),
+        };
         let cursor = screen.cursor();
         let (state, why) = harness.state();
         Explanation {
@@ -106,7 +109,10 @@ impl Explanation {
                     text: c.text.clone(),
                     free: c.has_cursor && c.is_empty(),
                 }),
-            rules: profile.map(|p| view::rules(screen, p)).unwrap_or_default(),
+            rules: match harness.generic() {
+                Some(generic) => generic.rules(),
+                None => profile.map(|p| view::rules(screen, p)).unwrap_or_default(),
+            },
             warnings: harness.warnings(),
         }
     }
@@ -119,6 +125,8 @@ impl Explanation {
         };
         if self.profile.is_empty() {
             row("profile", "none fits what runs");
+        } else if self.verified.is_empty() {
+            row("profile", &self.profile);
         } else {
             let verified = self.verified.join(", ");
             let version = if self.version.is_empty() {

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::delivery::{Life, Pulse, Sight, Written};
 use super::followed::Followed;
+use super::generic::{self, Generic};
 use super::journal::{Line, Recovered};
 use super::keyboard::Keyboard;
 use super::ledger::Ledger;
 use super::observed::{Enter, Observed};
-use super::orders::{Orders, Terms};
+use super::orders::{Moved, Orders, Terms};
 use super::profile::{ProcessFacts, Profile, Profiles};
 use super::receipt::{Receipt, Verdict};
 use super::recorded::Recorded;
@@ -186,6 +187,14 @@ pub struct Harness {
     profiles: Profiles,
     profile: Option<Profile>,
     running: Running,
+    /// What is known of a runtime that no profile knows, while the generic rules are in force.
+    generic: Option<Generic>,
+    /// The outermost process as it was first seen.
+    started: Option<ProcessFacts>,
+    /// The processes, as last seen, are no known runtime, and no shell where it was.
+    may_be_generic: bool,
+    /// A profile has fitted. What is there after it is not the runtime any more.
+    known_once: bool,
     screen: Screen,
     keyboard: Keyboard,
     view: Option<View>,
@@ -238,6 +247,10 @@ impl Harness {
             profiles,
             profile: None,
             running: Running::default(),
+            generic: None,
+            started: None,
+            may_be_generic: false,
+            known_once: false,
             screen: Screen::new(size),
             keyboard: Keyboard::default(),
             view: None,
@@ -312,6 +325,11 @@ impl Harness {
         self.profile.as_ref()
     }
 
+    /// What the generic rules rest on, while they are in force.
+    pub fn generic(&self) -> Option<&Generic> {
+        self.generic.as_ref()
+    }
+
     /// The last look at the screen through the profile.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
@@ -339,6 +357,15 @@ impl Harness {
                 profile.name,
                 profile.verified.join(", "),
                 self.running.version
+            ));
+        }
+        if self.generic.is_some() {
+            let what = self
+                .started
+                .as_ref()
+                .map_or("what runs", |p| p.argv.first().map_or("what runs", |a| a));
+            warnings.push(format!(
+                "no profile fits {what}; generic rules are in force (docs/profiles.md)"
             ));
         }
         warnings
@@ -384,6 +411,7 @@ impl Harness {
                         .map_or(self.last_output, |at| at + LOOK_EVERY),
                 ));
             }
+            earlier(self.generic_due());
         }
         earlier(self.orders.next_step());
         earlier(
@@ -413,6 +441,10 @@ impl Harness {
                 for line in &typed.submitted {
                     self.observe(line, now);
                 }
+                if let Some(generic) = self.generic.as_mut().filter(|_| typed.by_hand) {
+                    generic.keys(!typed.submitted.is_empty(), typed.unsubmitted, now.mono);
+                    self.viewed = u64::MAX;
+                }
                 self.read_check.get_or_insert(now.mono + READ_CHECK);
             }
             Input::Written(job, written) => {
@@ -432,6 +464,9 @@ impl Harness {
                 );
             }
             Input::Processes(processes) => {
+                if self.started.is_none() {
+                    self.started = processes.first().cloned();
+                }
                 let running = match self.profiles.identify(processes) {
                     Some((profile, process)) => Running {
                         name: profile.name.clone(),
@@ -443,6 +478,7 @@ impl Harness {
                         ..Running::default()
                     },
                 };
+                self.consider_generic(&running, processes);
                 self.take_running(running, now);
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
@@ -467,6 +503,7 @@ impl Harness {
             Input::Tick => {}
         }
         self.timers(now);
+        self.adopt_generic(now);
         self.look(now);
         self.advance(now);
         self.read_records(self.is_judging() || self.orders.is_following());
@@ -487,6 +524,49 @@ impl Harness {
         if !ours && let Some(observed) = &mut self.observed {
             observed.recorded(recorded, now.mono);
         }
+    }
+
+    /// Whether the generic rules may apply to what runs; where they may no more, they end.
+    fn consider_generic(&mut self, running: &Running, processes: &[ProcessFacts]) {
+        self.known_once |= !running.name.is_empty();
+        let profile = self.profiles.named(generic::NAME);
+        self.may_be_generic = !self.known_once
+            && profile
+                .zip(self.started.as_ref())
+                .is_some_and(|(profile, started)| generic::may_apply(processes, started, profile));
+        if !self.may_be_generic && self.generic.take().is_some() {
+            (self.profile, self.view) = (None, None);
+            self.viewed = u64::MAX;
+        }
+    }
+
+    /// Puts the generic rules in force for a line editor that has come to rest and that nobody knows.
+    fn adopt_generic(&mut self, now: Now) {
+        if self.generic.is_some() || self.generic_due().is_none_or(|at| now.mono < at) {
+            return;
+        }
+        match self.pulse {
+            Some(pulse) if now.mono <= pulse.at + generic::RESTS => {
+                if pulse.raw {
+                    self.generic = Some(Generic::new(&self.screen, pulse.front, now.mono));
+                    self.profile = self.profiles.named(generic::NAME).cloned();
+                    self.viewed = u64::MAX;
+                }
+            }
+            _ => self.effects.push_back(Effect::Pulse),
+        }
+    }
+
+    /// When the generic rules are to be put in force, or want to look again.
+    fn generic_due(&self) -> Option<Instant> {
+        if let Some(generic) = &self.generic {
+            return self.last_look.and_then(|at| generic.next_look(at));
+        }
+        let rests = self.last_output + generic::RESTS;
+        // A terminal that was not raw when last asked is asked again a rest later.
+        let asked = self.pulse.filter(|p| !p.raw).map(|p| p.at + generic::RESTS);
+        (self.may_be_generic && self.bracketed && self.profile.is_none())
+            .then(|| asked.map_or(rests, |at| at.max(rests)))
     }
 
     fn output(&mut self, bytes: &[u8], now: Now) {
@@ -513,10 +593,16 @@ impl Harness {
             self.screen.feed(rest);
         }
         let bracketed = self.screen.bracketed_paste();
+        if let Some(generic) = &mut self.generic {
+            generic.printed(bytes, &self.screen, now.mono);
+        }
         if bracketed && !self.bracketed {
             // Something that edits lines has just come up: a runtime, most of the time.
             self.identify_pause = IDENTIFY_FIRST;
             self.next_identify = Some(now.mono);
+            if self.generic.is_some() {
+                self.effects.push_back(Effect::Pulse);
+            }
         }
         self.bracketed = bracketed;
         if self.screen.take_7501_query() {
@@ -644,6 +730,10 @@ impl Harness {
             return;
         }
         self.pulse = Some(pulse);
+        if let Some(generic) = &mut self.generic {
+            self.viewed = u64::MAX;
+            generic.front(pulse.front);
+        }
         if pulse.unread > 0 || pulse.life != Life::Running {
             self.last_stall = Some(now.mono);
         }
@@ -715,9 +805,12 @@ impl Harness {
         if self.ended.is_some() {
             return;
         }
-        let due = self.viewed != self.screen.revision()
+        let generic_due =
+            self.generic.is_some() && self.generic_due().is_some_and(|at| now.mono >= at);
+        let due = (self.viewed != self.screen.revision() || generic_due)
             && !self.screen.in_update()
-            && (!self.orders.is_empty()
+            && (generic_due
+                || !self.orders.is_empty()
                 || self.is_watching()
                 || self.last_look.is_none_or(|at| now.mono >= at + LOOK_EVERY));
         if due {
@@ -752,7 +845,10 @@ impl Harness {
     fn look_now(&mut self, now: Now) {
         self.viewed = self.screen.revision();
         self.last_look = Some(now.mono);
-        self.view = self.profile.as_ref().map(|p| View::of(&self.screen, p));
+        self.view = match &mut self.generic {
+            Some(generic) => Some(generic.look(&self.screen, now.mono)),
+            None => self.profile.as_ref().map(|p| View::of(&self.screen, p)),
+        };
         if self.view.as_ref().is_some_and(View::composer_is_free) {
             self.been_ready = true;
         }
@@ -825,22 +921,44 @@ impl Harness {
 
     /// Moves the message on its way as far as it goes.
     fn advance(&mut self, now: Now) {
-        let sight = Sight {
-            screen: &self.screen,
-            view: self.view.as_ref(),
-            profile: self.profile.as_ref(),
-            pulse: self.pulse,
-            last_key: self.last_key,
-            last_stall: self.last_stall,
-            been_ready: self.been_ready,
-            turn_due: self.turn_due.is_some(),
-            last_turn: self.last_turn,
-            settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
-        };
-        let effects = &mut self.effects;
-        if self.orders.advance(&sight, self.outer_seen, now, effects) {
-            self.turn_due = Some(now.mono + TURN_SHOWS);
+        loop {
+            let sight = Sight {
+                screen: &self.screen,
+                view: self.view.as_ref(),
+                profile: self.profile.as_ref(),
+                pulse: self.pulse,
+                last_key: self.last_key,
+                last_stall: self.last_stall,
+                been_ready: self.been_ready,
+                turn_due: self.turn_due.is_some(),
+                last_turn: self.last_turn,
+                settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
+                still: (self.generic.as_ref().zip(self.last_look))
+                    .is_none_or(|(generic, at)| generic.is_still(at)),
+            };
+            let moved = self
+                .orders
+                .step(&sight, self.outer_seen, now, &mut self.effects);
+            match moved {
+                Moved::Types => {
+                    self.reading_records = true;
+                    if let (Some(generic), Some(Effect::Type { bytes, .. })) =
+                        (&mut self.generic, self.effects.back())
+                    {
+                        generic.types(bytes, &self.screen);
+                    }
+                }
+                Moved::Ended(end) => {
+                    self.taken(end.verdict, end.saw_turn, now);
+                    if let Some(generic) = &mut self.generic {
+                        let accepted = end.verdict == Verdict::Accepted;
+                        generic.ended(accepted, accepted || end.retracted);
+                        self.look_now(now);
+                    }
+                }
+                Moved::Rests => break,
+            }
         }
-        self.reading_records |= self.orders.is_judging();
+        self.orders.expire(now, &mut self.effects);
     }
 }

@@ -245,7 +245,12 @@ impl Judge {
         let says_working = screen.said_working() > self.before.said_working;
         // Each against its own past: an old copy that scrolls away must not hide the new one.
         let (heads, tails) = self.wanted.occurrences(&above);
-        let repeated = heads > self.before.occurrences.0 || tails > self.before.occurrences.1;
+        let (head, tail) = (
+            heads > self.before.occurrences.0,
+            tails > self.before.occurrences.1,
+        );
+        // An error that quotes the message cuts its end off.
+        let repeated = tail || (head && rule.signs < 2);
         let queued = self.wanted.queued_in(&view.queue) > self.before.queued;
         let busy = view.busy.is_some() && !self.before.busy;
         self.turned_busy |= busy;
@@ -303,6 +308,10 @@ impl Judge {
             return None;
         }
 
+        if rule.signs > 1 {
+            let both = repeated && (says_working || self.turned_busy);
+            return (both && !self.before.busy).then_some(Verdict::Accepted);
+        }
         if self.before.busy {
             // The turn that was running explains a busy sign; only the text itself speaks for us.
             if queued || (repeated && !view.queue.is_empty()) {

@@ -11,6 +11,8 @@ use super::whole::Whole;
 pub struct Typed {
     /// Keys or pastes of a person (or of a program that types like one).
     pub by_hand: bool,
+    /// Keys came after the last Enter in it.
+    pub unsubmitted: bool,
     /// For every Enter in it: what was typed since the one before (or since the line was cleared).
     pub submitted: Vec<String>,
 }
@@ -28,6 +30,8 @@ pub struct Keyboard {
 #[derive(Default)]
 struct Reader {
     by_hand: bool,
+    /// An Enter came; `by_hand` counts from there.
+    entered: bool,
     in_paste: bool,
     line: String,
     submitted: Vec<String>,
@@ -54,8 +58,10 @@ impl Keyboard {
         if bytes == b"\x1b" {
             self.reader.by_hand = true;
         }
+        let unsubmitted = std::mem::take(&mut self.reader.by_hand);
         Typed {
-            by_hand: std::mem::take(&mut self.reader.by_hand),
+            by_hand: std::mem::take(&mut self.reader.entered) || unsubmitted,
+            unsubmitted,
             submitted: std::mem::take(&mut self.reader.submitted),
         }
     }
@@ -92,6 +98,7 @@ impl vte::Perform for Reader {
         self.by_hand = true;
         match (byte, self.in_paste) {
             (b'\r', false) => {
+                (self.entered, self.by_hand) = (true, false);
                 let line = std::mem::take(&mut self.line);
                 if self.submitted.len() < 64 {
                     self.submitted.push(line);
@@ -178,6 +185,13 @@ mod tests {
         let typed = keyboard.feed(b"one\rtw\x7fwo\x15three \x1b[200~a\rb\x1b[201~");
         assert_eq!(typed.submitted, ["one"]);
         assert_eq!(keyboard.feed(b"!\r\r").submitted, ["three a\nb!", ""]);
+    }
+
+    #[test]
+    fn what_comes_after_the_last_enter_is_not_submitted() {
+        let left = |bytes: &[u8]| Keyboard::default().feed(bytes).unsubmitted;
+        assert!(left(b"one") && left(b"one\rx") && left(b"\r\x1b[A"));
+        assert!(!left(b"one\r") && !left(b"\x1b[I") && !left(b"\r\x1b[12;40R"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod explain;
 pub mod extension;
 pub mod followed;
+pub mod generic;
 pub mod harness;
 pub mod hook;
 pub mod hookfile;

@@ -60,6 +60,28 @@ struct Waiting {
     unwritten: bool,
 }
 
+/// What one step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// Something is about to be typed: the last effect says what.
+    Types,
+    /// The message on its way has met its fate; the next one may be.
+    Ended(End),
+    /// Nothing more to do now.
+    Rests,
+}
+
+/// How a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// What was said of it.
+    pub verdict: Verdict,
+    /// It was removed from the composer again.
+    pub retracted: bool,
+    /// Its turn, or one before it, was seen.
+    pub saw_turn: bool,
+}
+
 /// What a request to send asks for besides its text.
 pub struct Terms<'a> {
     /// The name this agent goes by in preambles.
@@ -420,80 +442,81 @@ impl Orders {
         self.settle(receipt, effects);
     }
 
-    /// Moves the message on its way as far as it goes, and lets the others' time run out. True if a message
-    /// was accepted of whose turn nothing was seen yet.
-    pub fn advance(
+    /// One step of the message on its way. To be called until it rests.
+    pub fn step(
         &mut self,
         sight: &Sight<'_>,
         outer_seen: u64,
         now: Now,
         effects: &mut VecDeque<Effect>,
-    ) -> bool {
+    ) -> Moved {
         self.next_step = None;
-        let mut turn_due = false;
-        while let Some(mut head) = self.waiting.pop_front() {
-            if head.unwritten {
-                self.waiting.push_front(head);
-                break;
+        let Some(head) = self.waiting.front_mut().filter(|head| !head.unwritten) else {
+            return Moved::Rests;
+        };
+        let typing = head.typing();
+        match head.delivery.step(sight, now.mono) {
+            Step::Done(receipt) => self.end_head(*receipt, now, effects),
+            Step::Wait(until) => {
+                self.next_step = Some(until);
+                Moved::Rests
             }
-            let sight = Sight {
-                turn_due: sight.turn_due || turn_due,
-                ..*sight
-            };
-            let typing = head.typing();
-            let step = head.delivery.step(&sight, now.mono);
-            if let Step::Done(receipt) = step {
-                self.job = None;
-                if receipt.typed {
-                    effects.push_back(Effect::LetKeysPass);
-                }
-                turn_due |= receipt.verdict == Verdict::Accepted && !head.delivery.saw_turn();
-                if receipt.verdict == Verdict::Queued {
-                    let wanted = head.delivery.wanted().clone();
-                    self.follow(Followed::new(receipt.id.clone(), wanted, now.mono));
-                }
-                self.finish(head.askers, *receipt, effects);
-                continue;
+            Step::Pulse => {
+                effects.push_back(Effect::Pulse);
+                self.next_step = Some(now.mono + ASK_AGAIN);
+                Moved::Rests
             }
-            match step {
-                Step::Wait(until) => self.next_step = Some(until),
-                Step::Pulse => {
-                    effects.push_back(Effect::Pulse);
-                    self.next_step = Some(now.mono + ASK_AGAIN);
-                }
-                Step::Type(bytes) => {
-                    if !typing {
-                        effects.push_back(Effect::Journal {
-                            line: Box::new(head.line(Fact::Typing, now)),
-                            sync: head.delivery.order.kept,
-                            asker: None,
-                        });
-                        // What the runtime writes down from now on is news.
-                        effects.push_back(Effect::Records(true));
-                    }
-                    let job = self.new_job();
-                    self.job = Some(job);
-                    effects.push_back(Effect::Type {
-                        job,
-                        bytes,
-                        if_outer: Some(outer_seen),
-                        keys_wait: Some(KEYS_WAIT),
+            Step::Cancel => {
+                effects.extend(self.job.map(Effect::Cancel));
+                Moved::Rests
+            }
+            Step::Type(bytes) => {
+                if !typing {
+                    effects.push_back(Effect::Journal {
+                        line: Box::new(head.line(Fact::Typing, now)),
+                        sync: head.delivery.order.kept,
+                        asker: None,
                     });
-                    self.waiting.push_front(head);
-                    continue;
+                    // What the runtime writes down from now on is news.
+                    effects.push_back(Effect::Records(true));
                 }
-                Step::Cancel => effects.extend(self.job.map(Effect::Cancel)),
-                Step::Done(_) => {}
+                let job = self.new_job();
+                self.job = Some(job);
+                effects.push_back(Effect::Type {
+                    job,
+                    bytes,
+                    if_outer: Some(outer_seen),
+                    keys_wait: Some(KEYS_WAIT),
+                });
+                Moved::Types
             }
-            self.waiting.push_front(head);
-            break;
         }
-        self.expire(now, effects);
-        turn_due
+    }
+
+    /// The message on its way has met its fate.
+    fn end_head(&mut self, receipt: Receipt, now: Now, effects: &mut VecDeque<Effect>) -> Moved {
+        self.job = None;
+        let Some(head) = self.waiting.pop_front() else {
+            return Moved::Rests;
+        };
+        if receipt.typed {
+            effects.push_back(Effect::LetKeysPass);
+        }
+        if receipt.verdict == Verdict::Queued {
+            let wanted = head.delivery.wanted().clone();
+            self.follow(Followed::new(receipt.id.clone(), wanted, now.mono));
+        }
+        let end = End {
+            verdict: receipt.verdict,
+            retracted: receipt.retracted,
+            saw_turn: head.delivery.saw_turn(),
+        };
+        self.finish(head.askers, receipt, effects);
+        Moved::Ended(end)
     }
 
     /// Messages behind the head wait for their turn; their deadlines run all the same.
-    fn expire(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
+    pub fn expire(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
         let mut index = 1;
         while index < self.waiting.len() {
             let deadline = self.waiting[index].delivery.order.deadline;

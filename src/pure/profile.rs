@@ -34,6 +34,8 @@ pub struct Profile {
     pub send: SendRule,
     /// The runtime's own hooks.
     pub hooks: HookRule,
+    /// Programs that run what is typed into them (the generic profile only).
+    pub shells: Vec<String>,
 }
 
 /// How to recognise a runtime. Any hit in any field counts.
@@ -69,6 +71,8 @@ pub enum Shape {
     Open,
     /// Along a bar on the left, down to the glyph that ends it.
     Bar,
+    /// Where the cursor rests, and where our own paste then shows: see [`super::generic`].
+    Found,
 }
 
 /// How to find the input box.
@@ -104,6 +108,7 @@ impl ComposerRule {
             ("ruled", Shape::Ruled),
             ("open", Shape::Open),
             ("bar", Shape::Bar),
+            ("found", Shape::Found),
         ];
         Ok(ComposerRule {
             shape: table.word("shape", &shapes)?,
@@ -228,6 +233,9 @@ pub struct SendRule {
     pub judge_ms: u64,
     /// How long the composer must stay empty when nothing but a busy sign speaks for the message.
     pub settle_ms: u64,
+    /// How many signs acceptance needs besides the empty composer. With 2 the text must stand above it, and
+    /// a turn that was running before Enter explains everything.
+    pub signs: u64,
 }
 
 impl Default for SendRule {
@@ -241,6 +249,7 @@ impl Default for SendRule {
             enter_again_ms: 800,
             judge_ms: 5_000,
             settle_ms: 150,
+            signs: 1,
         }
     }
 }
@@ -260,6 +269,7 @@ impl SendRule {
             enter_again_ms: ms("enter_again_ms", usual.enter_again_ms)?,
             judge_ms: ms("judge_ms", usual.judge_ms)?,
             settle_ms: ms("settle_ms", usual.settle_ms)?,
+            signs: table.number("signs", 1, 2)?.unwrap_or(usual.signs),
         })
     }
 
@@ -347,6 +357,7 @@ impl Profile {
             record: root.tables("record", RecordRule::read)?,
             send: root.table("send", SendRule::read)?.unwrap_or_default(),
             hooks: root.table("hooks", HookRule::read)?.unwrap_or_default(),
+            shells: root.texts("shells")?,
         };
         root.finish()?;
         let composer = &profile.composer;
@@ -362,6 +373,11 @@ impl Profile {
             )),
             _ => Ok(profile),
         }
+    }
+
+    /// Whether the composer is found by our own paste, for want of anything known.
+    pub fn is_generic(&self) -> bool {
+        self.composer.shape == Shape::Found
     }
 
     /// Whether a process is this runtime.
@@ -398,12 +414,13 @@ pub struct Profiles {
 }
 
 /// The embedded profiles: file name and text.
-pub const EMBEDDED: [(&str, &str); 5] = [
+pub const EMBEDDED: [(&str, &str); 6] = [
     ("pi.toml", include_str!("profiles/pi.toml")),
     ("codex.toml", include_str!("profiles/codex.toml")),
     ("claude.toml", include_str!("profiles/claude.toml")),
     ("opencode.toml", include_str!("profiles/opencode.toml")),
     ("demo.toml", include_str!("profiles/demo.toml")),
+    ("generic.toml", include_str!("profiles/generic.toml")),
 ];
 
 impl Profiles {

@@ -136,7 +136,7 @@ fn find_dialog(screen: &Screen, profile: &Profile) -> Option<String> {
 /// One rule of a profile, held against a screen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
-    /// `busy`, `queue` or `dialog`.
+    /// `busy`, `queue` or `dialog`; `generic` where no profile fits.
     pub kind: &'static str,
     /// Its name in the profile.
     pub name: String,
@@ -185,6 +185,7 @@ fn find_composer(screen: &Screen, rule: &ComposerRule) -> Option<Composer> {
         Shape::Ruled => ruled(screen, rule)?,
         Shape::Open => open(screen, rule)?,
         Shape::Bar => bar(screen, rule)?,
+        Shape::Found => return None,
     };
     if let Some(prompt) = rule.prompt {
         if screen.glyph(top, 0) != prompt || (rule.prompt_bold && !screen.is_bold(top, 0)) {

@@ -366,6 +366,7 @@ impl AtWork {
             pid,
             raw: self.sidecar.pty.is_raw(),
             unread: self.sidecar.pty.unread().unwrap_or(0),
+            front: self.sidecar.pty.foreground(),
             life,
         }
     }

@@ -11,11 +11,12 @@
 // It answers (SSE or JSON, as the request asks; the leading /v1 may be missing)
 //   POST /v1/messages          Anthropic            POST /v1/messages/count_tokens
 //   POST /v1/responses         OpenAI Responses     POST /v1/chat/completions   OpenAI Chat Completions
+//   POST /v1beta/models/MODEL:streamGenerateContent, :generateContent, :countTokens            Gemini
 //   GET  /v1/models
 // and 404 to everything else.
 //
 // THE LOG is what tests believe. NDJSON; every line is one append, written before the answer it belongs to:
-//   {"t":EPOCH_SECONDS,"ev":"req","n":N,"api":"messages|responses|chat","aux":BOOL,"user_texts":[..],
+//   {"t":EPOCH_SECONDS,"ev":"req","n":N,"api":"messages|responses|chat|gemini","aux":BOOL,"user_texts":[..],
 //    "new_texts":[..],"tool_texts":[..],"after_tool":BOOL,"stream":BOOL,"status":200}
 //   {"t":..,"ev":"first","n":N}    the first piece of the answer is about to go out
 //   {"t":..,"ev":"done","n":N}     the answer is complete;  "aborted": the client hung up before that
@@ -122,18 +123,19 @@ function textsIn(content) {
 
 /** The request's history without what the model said: `{ tool: BOOL, texts: [..] }` in order. */
 function userSide(api, body) {
-  const list = api === "responses" ? body.input : body.messages;
+  const list = { responses: body.input, gemini: body.contents }[api] ?? body.messages;
   if (typeof list === "string") return [{ tool: false, texts: [list] }];
   const entries = [];
   for (const item of Array.isArray(list) ? list : []) {
     if (item?.role === "tool" || /_call_output$/.test(item?.type ?? "")) {
       entries.push({ tool: true, texts: textsIn(item.content ?? item.output) });
     } else if (item?.role === "user") {
-      // Anthropic puts tool results into messages of the user, between or before their texts.
-      const parts = Array.isArray(item.content) ? item.content : [item.content];
-      for (const part of parts) {
-        const tool = part?.type === "tool_result";
-        entries.push({ tool, texts: tool ? textsIn(part.content) : textsIn([part]) });
+      // Anthropic and Gemini put tool results into messages of the user, between or before their texts.
+      const content = item.content ?? item.parts;
+      for (const part of Array.isArray(content) ? content : [content]) {
+        const result = part?.functionResponse ?? (part?.type === "tool_result" ? part : undefined);
+        const texts = part?.functionResponse ? [JSON.stringify(result.response)] : textsIn(result?.content ?? [part]);
+        entries.push({ tool: result !== undefined, texts });
       }
     }
   }
@@ -187,11 +189,12 @@ function stepAfter(steps, results) {
 
 /** A call of whatever this runtime's shell tool is, filled in as its schema wants it. */
 function shellCall(body, command) {
-  const tools = new Map((Array.isArray(body.tools) ? body.tools : []).map((tool) => {
+  const offered = (Array.isArray(body.tools) ? body.tools : []).flatMap((tool) => tool.functionDeclarations ?? [tool]);
+  const tools = new Map(offered.map((tool) => {
     const f = tool.function ?? tool;
-    return [f.name ?? tool.type, (f.parameters ?? f.input_schema)?.properties ?? {}];
+    return [f.name ?? tool.type, (f.parameters ?? f.input_schema ?? f.parametersJsonSchema)?.properties ?? {}];
   }));
-  const name = ["Bash", "bash", "exec_command", "shell_command", "shell"].find((n) => tools.has(n));
+  const name = ["Bash", "bash", "exec_command", "shell_command", "shell", "run_shell_command"].find((n) => tools.has(n));
   if (name === undefined) {
     log({ ev: "other", what: "no shell tool", tools: [...tools.keys()] });
     return undefined;
@@ -322,6 +325,25 @@ const dialects = {
   },
 };
 
+dialects.gemini = {
+  envelope: (turn, parts, reason) => ({
+    candidates: [{ index: 0, content: { role: "model", parts }, ...(reason && { finishReason: reason }) }],
+    usageMetadata: { promptTokenCount: 10, candidatesTokenCount: turn.words.length, totalTokenCount: 10 + turn.words.length },
+    modelVersion: "stub-model", responseId: turn.id,
+  }),
+  *begin() {},
+  *token(turn, word) {
+    yield [undefined, this.envelope(turn, [{ text: word }])];
+  },
+  *end(turn) {
+    yield [undefined, this.envelope(turn, this.calls(turn), "STOP")];
+  },
+  whole(turn) {
+    return this.envelope(turn, [{ text: turn.text }, ...this.calls(turn)], "STOP");
+  },
+  calls: (turn) => (turn.call ? [{ functionCall: { name: turn.call.name, args: turn.call.args } }] : []),
+};
+
 const FILLER = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty"];
 
 function wordsFor(text, count) {
@@ -341,13 +363,12 @@ function sendError(res, status, message) {
   sendJson(res, status, { type: "error", error: { type, code: type, message: `model stub: ${message}` } });
 }
 
-async function answerTurn(res, api, body, n) {
+async function answerTurn(res, api, body, stream, n) {
   const aux = !(Array.isArray(body.tools) && body.tools.length > 0);
   const entries = userSide(api, body);
   const userTexts = entries.filter((e) => !e.tool).flatMap((e) => e.texts);
   const { text, results } = newest(entries);
   const wish = directives(aux ? "" : text);
-  const stream = body.stream === true;
   const status = statusFor(text, wish.fail);
   log({
     ev: "req", n, api, aux,
@@ -429,16 +450,19 @@ let requests = 0;
 async function serve(req, res) {
   const path = req.url.split("?")[0].replace(/^\/v1(?=\/)/, "");
   const other = (status, more) => log({ ev: "other", method: req.method, path: req.url, status, ...more });
-  const api = { "/messages": "messages", "/responses": "responses", "/chat/completions": "chat" }[path];
+  const gemini = path.match(/^\/v1beta\/models\/[^/:]+:(generateContent|streamGenerateContent|countTokens)$/)?.[1];
+  const counts = path === "/messages/count_tokens" || gemini === "countTokens";
+  const paths = { "/messages": "messages", "/responses": "responses", "/chat/completions": "chat" };
+  const api = gemini === undefined ? paths[path] : "gemini";
   if (req.method === "GET" && path === "/models") {
     other(200);
     const model = { id: "stub-model", object: "model", type: "model", display_name: "stub-model", created: 0, owned_by: "stub" };
     return sendJson(res, 200, { object: "list", data: [model], has_more: false });
   }
-  if (req.method === "POST" && path === "/messages/count_tokens") {
+  if (req.method === "POST" && counts) {
     req.resume();
     other(200);
-    return sendJson(res, 200, { input_tokens: 10 });
+    return sendJson(res, 200, gemini ? { totalTokens: 10 } : { input_tokens: 10 });
   }
   if (req.method !== "POST" || api === undefined) {
     req.resume();
@@ -455,7 +479,8 @@ async function serve(req, res) {
     res.setHeader("connection", "close");
     return sendError(res, 400, "cannot read this body");
   }
-  return answerTurn(res, api, body, ++requests);
+  const stream = gemini ? gemini === "streamGenerateContent" : body.stream === true;
+  return answerTurn(res, api, body, stream, ++requests);
 }
 
 const server = http.createServer((req, res) => {

@@ -14,6 +14,7 @@ mod client;
 mod demo;
 mod pane;
 mod process;
+pub mod runtimes;
 mod sandbox;
 
 pub use client::Client;

@@ -7,7 +7,6 @@
 // Each of the two users leaves some of it unused.
 #![allow(dead_code, unused_imports)]
 
-mod available;
 mod chance;
 pub mod golden;
 mod hazard;
@@ -29,10 +28,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-pub use available::{available, skip};
 use chance::Chance;
 pub use chance::Shape;
-pub use rig::{How, Receipt, Rig, wait_until};
+pub use rig::{How, Receipt, Rig, Start, wait_until};
 use scenes::Scene;
 pub use shots::{Fault, Shot};
 use stage::Stage;

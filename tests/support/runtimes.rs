@@ -1,29 +1,36 @@
-//! Which real runtimes are tested: `pi` wherever node is, others where `MOSAIC_TEST_RUNTIMES` names them (a comma
-//! list). What is left out is said on stderr and in the file `MOSAIC_TEST_SKIPS` names.
+//! Real runtimes, installed when a test needs them.
+//!
+//! `MOSAIC_TEST_RUNTIMES` names the ones to test (a comma list).
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 
-/// Installs the runtime if it is asked for and can be.
-pub fn available(runtime: &str) -> Result<(), String> {
-    let asked = std::env::var("MOSAIC_TEST_RUNTIMES").unwrap_or_else(|_| "pi".to_owned());
+/// What is tested unless the variable says otherwise: what is small.
+const USUAL: &str = "pi,gemini,ipython";
+
+/// Installs the runtime if it is asked for and can be: the path of its executable, or why not.
+pub fn available(runtime: &str) -> Result<PathBuf, String> {
+    let asked = std::env::var("MOSAIC_TEST_RUNTIMES").unwrap_or_else(|_| USUAL.to_owned());
     if !asked.split(',').any(|name| name.trim() == runtime) {
         return Err(format!("MOSAIC_TEST_RUNTIMES is {asked:?}"));
     }
-    let install = super::repository().join("tests/runtimes/install");
+    let install = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/runtimes/install");
     let output = Command::new(install)
         .arg(runtime)
         .output()
         .expect("tests/runtimes/install runs");
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     match output.status.code() {
-        Some(0) => Ok(()),
+        Some(0) => Ok(PathBuf::from(
+            String::from_utf8_lossy(&output.stdout).trim(),
+        )),
         Some(69) => Err(said),
         code => panic!("tests/runtimes/install {runtime} ended with {code:?}: {said}"),
     }
 }
 
-/// Says loudly that a runtime is left out, and has it counted.
+/// Says on stderr, and in the file that `MOSAIC_TEST_SKIPS` names, that a runtime's test is left out.
 pub fn skip(runtime: &str, why: &str) {
     let line = format!("SKIPPED live {runtime}: {why}\n");
     // Straight to stderr: the test harness would keep it to itself.
