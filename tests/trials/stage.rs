@@ -314,7 +314,10 @@ impl Stage {
                 None
             }
             (true, false) => Some(Fault::FalseAccepted),
-            (false, true) if !shot.receipt.typed => Some(Fault::Typed),
+            // Of a message that others typed, the sidecar may have seen nothing.
+            (false, true) if !shot.receipt.typed && !matches!(shot.scene, Scene::By(_)) => {
+                Some(Fault::Typed)
+            }
             (false, true) => Some(Fault::Missed),
             _ => None,
         };
