@@ -975,6 +975,7 @@ impl Moment {
                         raw: true,
                         unread: 0,
                         life: Life::Running,
+                        front: None,
                     }),
                     self.now,
                 ),

@@ -289,6 +289,10 @@ impl Generic {
     fn notice(&mut self, screen: &Screen, now: Instant) {
         let text = screen.text();
         if text != self.text {
+            if self.is_still(now) {
+                // What was before a rest has nothing to do with what comes after it.
+                self.moments.clear();
+            }
             self.text = text;
             self.changed = now;
             let since = |at: Option<&Instant>| at.map(|at| now.saturating_duration_since(*at));
@@ -367,19 +371,21 @@ impl Generic {
         let cursor = screen.cursor();
         let top = (0..=cursor.row).rev().find(|row| spot.is_on(screen, *row));
         let (top, left) = top.map_or((0, 0), |row| (row, spot.col));
-        let mut rows: Vec<String> = (top..=cursor.row)
-            .map(|row| screen.row_from(row, if row == top { left } else { 0 }))
+        let from = |row| if row == top { left } else { 0 };
+        let mut rows: Vec<String> = (top..cursor.row)
+            .map(|row| screen.row_from(row, from(row)))
             .collect();
-        if let Some(last) = rows.last_mut() {
-            let rest = screen.row_not_dim(cursor.row, cursor.col);
-            if looks(&rest) == spot.ghost && last.ends_with(&rest) {
-                last.truncate(last.len() - rest.len());
-            }
+        // What is faint behind the cursor is a hint of the runtime.
+        let mut last = screen.row_not_dim(cursor.row, from(cursor.row));
+        let rest = screen.row_not_dim(cursor.row, cursor.col);
+        if looks(&rest) == spot.ghost && last.ends_with(&rest) {
+            last.truncate(last.len() - rest.len());
         }
+        rows.push(last);
         Some(Composer {
             top,
             bottom: cursor.row,
-            text: rows.join("\n").trim_end().to_owned(),
+            text: rows.join("\n"),
             has_cursor: true,
         })
     }

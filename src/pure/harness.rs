@@ -175,6 +175,8 @@ pub struct Harness {
     started: Option<ProcessFacts>,
     /// The processes, as last seen, are no known runtime, and no shell where it was.
     may_be_generic: bool,
+    /// When the processes were last looked at.
+    identified: Option<Instant>,
     /// A profile has fitted. What is there after it is not the runtime any more.
     known_once: bool,
     screen: Screen,
@@ -240,6 +242,7 @@ impl Harness {
             generic: None,
             started: None,
             may_be_generic: false,
+            identified: None,
             known_once: false,
             screen: Screen::new(size),
             keyboard: Keyboard::default(),
@@ -455,6 +458,7 @@ impl Harness {
                 );
             }
             Input::Processes(processes) => {
+                self.identified = Some(now.mono);
                 if self.started.is_none() {
                     self.started = processes.first().cloned();
                 }
@@ -1002,6 +1006,12 @@ impl Harness {
             match step {
                 Step::Wait(until) => self.next_step = Some(until),
                 Step::Pulse => {
+                    // Who reads, before anything is typed into something unknown: it may be a shell by now.
+                    let known =
+                        |at: Instant| now.mono.saturating_duration_since(at) < IDENTIFY_FIRST;
+                    if self.generic.is_some() && !self.identified.is_some_and(known) {
+                        self.effects.push_back(Effect::Identify);
+                    }
                     self.effects.push_back(Effect::Pulse);
                     // The answer comes at once; should it not, ask again soon.
                     self.next_step = Some(now.mono + READ_CHECK);
