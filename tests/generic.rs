@@ -79,10 +79,6 @@ impl Agent {
     fn took(&self, token: &str) -> bool {
         fs::read_to_string(self.sandbox.home().join("taken")).is_ok_and(|t| t.contains(token))
     }
-
-    fn exists(&self, file: &str) -> bool {
-        self.sandbox.home().join(file).exists()
-    }
 }
 
 /// One message: what it was sent into, what was said, and by what its fate is known in the end.
@@ -393,8 +389,14 @@ fn gemini_is_judged_truly() {
 
     rig.type_text("/model");
     assert!(trials::wait_until(SOON, || rig.shows("> /model")));
-    rig.press(&["Enter"]);
-    assert!(trials::wait_until(SOON, || rig.shows("Select Model")));
+    assert!(
+        trials::wait_until(SOON, || {
+            rig.press(&["Enter"]);
+            trials::wait_until(support::ms(1_000), || rig.shows("Select Model"))
+        }),
+        "{}",
+        rig.screen()
+    );
     send(
         "a menu",
         &line,
@@ -470,7 +472,61 @@ fn the_demo_is_judged_truly_under_a_name_that_no_profile_knows() {
         assert!(allowed.contains(&verdict.as_str()), "{all}{receipt:#?}");
         let was = taken == ["please do token-0-"];
         assert!(was || verdict != "accepted", "{all}");
-        assert!(taken.len() <= 1 && log.of("approved").is_empty(), "{all}");
+        assert!(taken.len() <= 1 && log.of("answer").is_empty(), "{all}");
     }
     let _ = std::io::stderr().write_all(all.as_bytes());
+}
+
+#[test]
+fn a_shell_behind_a_runtime_that_has_ended_gets_nothing() {
+    let sandbox = Sandbox::new();
+    let script = sandbox.script(
+        "agent",
+        "#!/bin/bash\nbind 'set enable-bracketed-paste on'\nread -e -p 'In [1]: '\nexport PS1='In [1]: '\nexec bash --norc -i\n",
+    );
+    let agent = Agent::ready(sandbox, &[&script.display().to_string()]);
+    agent.types("bye\r");
+    agent.pane.wait_screen("In [1]: bye\nIn [1]:", SOON);
+    let receipt = agent.send("echo token-0- >> taken", &["--timeout", "3"]);
+    receipt.must_be("unready");
+    assert!(!agent.took("token-0-"));
+}
+
+#[test]
+fn a_runtime_that_a_profile_knew_leaves_no_generic_one_behind() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("PS1", "demo$ ");
+    let agent = Agent::ready(sandbox, &["bash", "--norc", "-i"]);
+    agent
+        .send("echo token-0- >> taken", &[])
+        .must_be("accepted");
+    agent.types(&format!("{FLEET} demo-tui\r"));
+    until(SOON, "the demo's profile is in force", || {
+        agent.sandbox.status(NAME)["runtime"] == "demo"
+    });
+    agent.wait("ready");
+    agent.types("\x04");
+    until(SOON, "the demo is known to have ended", || {
+        agent
+            .send("echo token-1- >> taken", &["--timeout", "1"])
+            .verdict()
+            == "unready"
+    });
+    assert!(!agent.took("token-1-"));
+}
+
+#[test]
+fn status_and_explain_say_that_generic_rules_are_in_force() {
+    let shell = Agent::shell();
+    let status = shell.sandbox.status(NAME);
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("no profile fits bash"), "{status}");
+    let explained = shell.sandbox.agent(&["explain", NAME]).stdout;
+    assert!(
+        explained.contains("the cursor rested  behind \"demo$\""),
+        "{explained}"
+    );
+    shell.types("sleep 2\r");
+    shell.wait("busy");
+    shell.wait("ready");
 }

@@ -974,10 +974,10 @@ impl Moment {
                     Input::Pulse(Pulse {
                         at: self.now.mono,
                         pid: 42,
-                        front: None,
                         raw: true,
                         unread: 0,
                         life: Life::Running,
+                        front: None,
                     }),
                     self.now,
                 ),

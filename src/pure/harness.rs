@@ -193,6 +193,8 @@ pub struct Harness {
     started: Option<ProcessFacts>,
     /// The processes, as last seen, are no known runtime, and no shell where it was.
     may_be_generic: bool,
+    /// When the processes were last looked at.
+    identified: Option<Instant>,
     /// A profile has fitted. What is there after it is not the runtime any more.
     known_once: bool,
     screen: Screen,
@@ -250,6 +252,7 @@ impl Harness {
             generic: None,
             started: None,
             may_be_generic: false,
+            identified: None,
             known_once: false,
             screen: Screen::new(size),
             keyboard: Keyboard::default(),
@@ -464,6 +467,7 @@ impl Harness {
                 );
             }
             Input::Processes(processes) => {
+                self.identified = Some(now.mono);
                 if self.started.is_none() {
                     self.started = processes.first().cloned();
                 }
@@ -955,6 +959,16 @@ impl Harness {
                         generic.ended(accepted, accepted || end.retracted);
                         self.look_now(now);
                     }
+                }
+                Moved::Asks => {
+                    // Who reads, before anything is typed into something unknown: it may be a shell by now.
+                    let known =
+                        |at: Instant| now.mono.saturating_duration_since(at) < IDENTIFY_FIRST;
+                    if self.generic.is_some() && !self.identified.is_some_and(known) {
+                        self.effects.push_back(Effect::Identify);
+                    }
+                    self.effects.push_back(Effect::Pulse);
+                    break;
                 }
                 Moved::Rests => break,
             }

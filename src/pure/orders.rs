@@ -67,6 +67,8 @@ pub enum Moved {
     Types,
     /// The message on its way has met its fate; the next one may be.
     Ended(End),
+    /// It needs the kernel's word.
+    Asks,
     /// Nothing more to do now.
     Rests,
 }
@@ -462,9 +464,8 @@ impl Orders {
                 Moved::Rests
             }
             Step::Pulse => {
-                effects.push_back(Effect::Pulse);
                 self.next_step = Some(now.mono + ASK_AGAIN);
-                Moved::Rests
+                Moved::Asks
             }
             Step::Cancel => {
                 effects.extend(self.job.map(Effect::Cancel));
