@@ -222,16 +222,17 @@ fn a_hook_of_a_session_inside_a_tool_of_the_agent_is_not_its_own() {
         done.display(),
     );
     let pane = Pane::run(&sandbox, "self", &["sh", "-c", &script]);
-    let status = || {
-        let said = sandbox.agent(&["status", "--json", "self"]).stdout;
+    // A probe looks at the processes anew: the first look may have caught a shell on its way to `stty`.
+    let probe = || {
+        let said = sandbox.agent(&["probe", "--json", "self"]).stdout;
         serde_json::from_str::<Value>(&said).unwrap_or_default()
     };
     until(LATER, "the runtime is known", || {
-        status()["runtime"] == "shell"
+        probe()["runtime"] == "shell"
     });
     fs::write(&go, "").expect("a file");
     until(LATER, "all three were called", || done.exists());
-    let hooks = status()["hooks"].clone();
+    let hooks = probe()["hooks"].clone();
     assert_eq!(
         (&hooks["events"], &hooks["prompts"]),
         (&json!(2), &json!(2)),

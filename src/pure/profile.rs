@@ -47,6 +47,8 @@ pub struct Identity {
     pub argv: Vec<String>,
     /// Whole arguments that may follow the executable of the same process: both must then match.
     pub with_arg: Option<String>,
+    /// Arguments that make it something else: a server of the runtime's, without a screen.
+    pub without_arg: Vec<String>,
     /// Directories an executable or script lies in, such as an npm package name.
     pub path: Vec<String>,
 }
@@ -57,6 +59,7 @@ impl Identity {
             exe: table.texts("exe")?,
             argv: table.texts("argv")?,
             with_arg: table.text("with_arg")?,
+            without_arg: table.texts("without_arg")?,
             path: table.texts("path")?,
         })
     }
@@ -397,7 +400,8 @@ impl Profile {
             .with_arg
             .as_ref()
             .is_none_or(|arg| process.argv.iter().skip(1).any(|a| a == arg));
-        named && with
+        let without = |a: &String| id.without_arg.contains(a);
+        named && with && !process.argv.iter().skip(1).any(without)
     }
 }
 
@@ -463,7 +467,8 @@ impl Profiles {
     ///
     /// The outermost process that some profile knows decides, so wrappers are looked through and an
     /// agent that the runtime starts as a tool is not mistaken for it. Where that process is only the
-    /// runtime's own launcher (codex: a node script), its direct child of the same profile is the one.
+    /// runtime's own launcher (codex: a node script), its direct child of the same profile is the one; a
+    /// child that is the same program still is about to become something else.
     pub fn identify<'a>(
         &self,
         processes: &'a [ProcessFacts],
@@ -474,10 +479,10 @@ impl Profiles {
                 .find(|p| p.is(process))
                 .map(|p| (p, process))
         })?;
-        while let Some(inner) = processes
-            .iter()
-            .find(|p| p.parent == found.pid && p.pid != found.pid && profile.is(p))
-        {
+        while let Some(inner) = processes.iter().find(|p| {
+            let is_child = p.parent == found.pid && p.pid != found.pid;
+            is_child && profile.is(p) && (&p.exe, &p.argv) != (&found.exe, &found.argv)
+        }) {
             found = inner;
         }
         Some((profile, found))
@@ -561,6 +566,22 @@ mod tests {
             .map(|(p, f)| (p.name.as_str(), f.pid));
         assert_eq!(found, Some(("pi", 3)));
         assert!(profiles.identify(&chain[..2]).is_none());
+    }
+
+    #[test]
+    fn neither_a_child_on_its_way_to_a_tool_nor_a_server_is_the_runtime() {
+        let profiles = Profiles::with(&[]);
+        let codex = "/m/@openai/codex-x64/codex";
+        let mut chain = [
+            process(8, codex, &["codex", "-m", "x"], ""),
+            process(9, codex, &["codex", "-m", "x"], ""),
+            process(10, codex, &[codex, "app-server", "--listen"], ""),
+        ];
+        chain[2].parent = 8;
+        for chain in [&chain[..], &[chain[0].clone(), chain[2].clone()]] {
+            let found = profiles.identify(chain).map(|(_, f)| f.pid);
+            assert_eq!(found, Some(8));
+        }
     }
 
     #[test]
