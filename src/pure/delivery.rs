@@ -117,6 +117,8 @@ pub struct Sight<'a> {
     pub turn_due: bool,
     /// When a running turn, or something else than the composer in front, was last seen.
     pub last_turn: Option<Instant>,
+    /// Within what time the runtime writes down itself what it took; `None` where it is not waited for.
+    pub record_within: Option<Duration>,
     /// The output seen so far ends inside a frame.
     pub settled: bool,
     /// The screen has not changed for as long as it takes to call it still, where that is asked for.
@@ -393,6 +395,14 @@ impl Delivery {
             | Phase::Judging { judge }
             | Phase::Clearing { judge, .. } => judge.recorded(recorded, now),
             Phase::Gate { .. } | Phase::Pasting { .. } | Phase::Echo => false,
+        }
+    }
+
+    /// Whether the runtime's own record was waited for and does not have it.
+    pub fn lacks_record(&self) -> bool {
+        match &self.phase {
+            Phase::Judging { judge } | Phase::Clearing { judge, .. } => judge.lacks_record(),
+            _ => false,
         }
     }
 
@@ -696,16 +706,24 @@ impl Delivery {
         let rule = &profile.send;
         let placeholders = &profile.composer.placeholder;
         if sight.settled
-            && let Some(verdict) = judge.look(sight.screen, view, placeholders, rule, now)
+            && let Some(verdict) = judge.look(
+                sight.screen,
+                view,
+                placeholders,
+                rule,
+                sight.record_within,
+                now,
+            )
         {
             return self.taken(verdict, now);
         }
-        let settles = judge.next_look(rule).filter(|at| *at > now);
+        let settles = judge.next_look(rule, now);
         let holds = view
             .composer
             .as_ref()
             .map(|c| self.wanted.in_composer(c, placeholders));
         let alone = sight.settled && holds == Some(Holds::Ours) && view.dialog.is_none();
+        let judge_lacks_record = judge.lacks_record();
         let (limit, next) = self.patience(rule.judge(), now);
         if alone
             && !typed_into
@@ -758,6 +776,9 @@ impl Delivery {
             return self.clearing(sight, now);
         }
         let why = match holds {
+            Some(Holds::Nothing) if judge_lacks_record => {
+                "it looks as if it were taken, and the runtime's own record does not have it: a hook may have refused it"
+            }
             Some(Holds::Nothing) => {
                 "the text left the composer, and nothing shows that it was taken"
             }
@@ -800,7 +821,14 @@ impl Delivery {
         let (rule, placeholders) = (&profile.send, &profile.composer.placeholder);
         // The Enter may have been late after all: an emptied composer is then not our doing.
         if sight.settled
-            && let Some(verdict) = judge.look(sight.screen, view, placeholders, rule, now)
+            && let Some(verdict) = judge.look(
+                sight.screen,
+                view,
+                placeholders,
+                rule,
+                sight.record_within,
+                now,
+            )
         {
             return self.taken(verdict, now);
         }
@@ -869,6 +897,7 @@ mod tests {
         key: Option<Instant>,
         last_turn: Option<Instant>,
         turn_due: bool,
+        record_within: Option<Duration>,
     }
 
     impl Scene {
@@ -900,6 +929,7 @@ mod tests {
                 key: None,
                 last_turn: None,
                 turn_due: false,
+                record_within: None,
             };
             scene.draws("", "", "");
             scene
@@ -938,6 +968,7 @@ mod tests {
                 been_ready: true,
                 turn_due: self.turn_due,
                 last_turn: self.last_turn,
+                record_within: self.record_within,
                 settled: true,
                 still: true,
             };
@@ -1032,6 +1063,44 @@ mod tests {
             receipt.map(|r| (r.verdict, r.enters, r.retracted)),
             Some((Verdict::Draft, 1, false))
         );
+    }
+
+    #[test]
+    fn what_the_runtimes_own_record_should_have_is_not_believed_before_it_has_it() {
+        let recorded = Recorded {
+            by: "its own record".into(),
+            text: "run the tests".into(),
+            says: crate::pure::recorded::Says::Taken,
+        };
+        let mut scene = Scene::entered();
+        scene.profile.send.record_ms = 1_500;
+        scene.record_within = Some(Duration::MAX);
+        scene.draws("❭ run the tests", BUSY, "");
+        assert_eq!(scene.waits(3_000), None);
+        assert!(scene.delivery.recorded(&recorded, scene.now()));
+        let receipt = scene.waits(100);
+        assert_eq!(receipt.map(|r| r.verdict), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn a_prompt_that_a_hook_refused_is_unknown_however_much_it_looks_taken() {
+        let mut scene = Scene::entered();
+        scene.record_within = Some(Duration::MAX);
+        scene.draws("❭ run the tests", BUSY, "");
+        let receipt = scene.waits(10_000);
+        assert!(scene.delivery.lacks_record());
+        assert_eq!(receipt.map(|r| r.verdict), Some(Verdict::Unknown));
+    }
+
+    #[test]
+    fn a_record_that_was_never_seen_is_not_waited_for_long() {
+        let mut scene = Scene::entered();
+        scene.profile.send.record_ms = 1_500;
+        scene.record_within = Some(Duration::from_millis(1_500));
+        scene.draws("❭ run the tests", BUSY, "");
+        assert_eq!(scene.waits(1_400), None);
+        let receipt = scene.waits(300);
+        assert_eq!(receipt.map(|r| r.verdict), Some(Verdict::Accepted));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::observed::{Enter, Observed};
 use super::orders::{Moved, Orders, Terms};
 use super::profile::{ProcessFacts, Profile, Profiles};
 use super::receipt::{Receipt, Verdict};
-use super::recorded::Recorded;
+use super::recorded::{Recorded, Says};
 use super::screen::Screen;
 use super::view::View;
 use super::wire::{Request, State};
@@ -99,6 +99,8 @@ pub enum Input<'a> {
     Processes(&'a [ProcessFacts]),
     /// Somebody asks for a message to be delivered, with the name this agent goes by in preambles.
     Send(Asker, Box<Request>, &'a str),
+    /// The answer to [`Effect::Records`]: whether there are any to be read.
+    RecordsOpen(bool),
     /// The runtime has written this down, or says so by a hook.
     Recorded(&'a Recorded),
     /// The journal's answer to [`Effect::Journal`] with an asker: the message's id, and why it failed.
@@ -182,6 +184,21 @@ const TURN_SHOWS: Duration = Duration::from_secs(4);
 /// The answer to the question `OSC 7501 ; ?`, on which claude starts to report its state in the stream.
 const OSC_7501_YES: &[u8] = b"\x1b]7501;?\x1b\\";
 
+/// So many messages in a row that only the screen spoke for, and a record is no longer waited for.
+const RECORD_MISSED: u8 = 3;
+
+/// What is known of the runtime's own record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum OwnRecord {
+    /// There is none, or nobody reads it.
+    #[default]
+    None,
+    /// It is read, and so many messages in a row were not in it.
+    Open(u8),
+    /// A message was in it.
+    Proven,
+}
+
 /// The machine. See the module's first lines.
 pub struct Harness {
     profiles: Profiles,
@@ -200,6 +217,8 @@ pub struct Harness {
     screen: Screen,
     keyboard: Keyboard,
     view: Option<View>,
+    /// When something was last taken.
+    handled: Instant,
     /// The screen's revision the view was taken at.
     viewed: u64,
     last_look: Option<Instant>,
@@ -232,6 +251,8 @@ pub struct Harness {
     observed: Option<Box<Observed>>,
     /// The runtime's own records are being watched.
     reading_records: bool,
+    /// Whether they can be relied upon.
+    record: OwnRecord,
     ended: Option<Ended>,
     effects: VecDeque<Effect>,
 }
@@ -257,6 +278,7 @@ impl Harness {
             screen: Screen::new(size),
             keyboard: Keyboard::default(),
             view: None,
+            handled: now.mono,
             viewed: u64::MAX,
             last_look: None,
             update_since: None,
@@ -283,6 +305,7 @@ impl Harness {
             orders: Orders::new(tag),
             observed: None,
             reading_records: false,
+            record: OwnRecord::default(),
             ended: None,
             effects: VecDeque::new(),
         }
@@ -421,7 +444,7 @@ impl Harness {
             self.observed
                 .as_ref()
                 .zip(self.profile.as_ref())
-                .map(|(observed, profile)| observed.next_look(profile)),
+                .map(|(observed, profile)| observed.next_look(profile, self.handled)),
         );
         next
     }
@@ -433,6 +456,7 @@ impl Harness {
 
     /// Takes one thing that happened.
     pub fn handle(&mut self, input: Input<'_>, now: Now) {
+        self.handled = now.mono;
         match input {
             Input::Output(bytes) => self.output(bytes, now),
             Input::Outer(bytes) => {
@@ -486,6 +510,11 @@ impl Harness {
                 self.take_running(running, now);
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
+            Input::RecordsOpen(open) => match (open, self.record) {
+                (true, OwnRecord::None) => self.record = OwnRecord::Open(0),
+                (true, _) => {}
+                (false, _) => self.record = OwnRecord::None,
+            },
             Input::Recorded(recorded) => self.take_recorded(recorded, now),
             Input::AskerGone(asker) => self.orders.forget(asker, now, &mut self.effects),
             Input::Kept(asker, id, failed) => {
@@ -524,9 +553,12 @@ impl Harness {
     /// The runtime has written something down: the message on its way, the last one that somebody else
     /// typed, or none of ours.
     fn take_recorded(&mut self, recorded: &Recorded, now: Now) {
-        let ours = self.orders.recorded(recorded, now, &mut self.effects);
+        let mut ours = self.orders.recorded(recorded, now, &mut self.effects);
         if !ours && let Some(observed) = &mut self.observed {
-            observed.recorded(recorded, now.mono);
+            ours = observed.recorded(recorded, now.mono);
+        }
+        if ours && recorded.says == Says::Taken {
+            self.record = OwnRecord::Proven;
         }
     }
 
@@ -670,6 +702,7 @@ impl Harness {
     }
 
     fn watch_observed(&mut self, now: Now) {
+        let record_within = self.record_within();
         let settled = !self.screen.in_update() && self.viewed == self.screen.revision();
         let (Some(observed), Some(view), Some(profile)) =
             (&mut self.observed, &self.view, &self.profile)
@@ -679,7 +712,7 @@ impl Harness {
         if !settled {
             return;
         }
-        if let Some(receipt) = observed.look(&self.screen, view, profile, now.mono) {
+        if let Some(receipt) = observed.look(&self.screen, view, profile, record_within, now.mono) {
             let saw_turn = observed.saw_turn();
             if receipt.verdict == Verdict::Queued {
                 let wanted = observed.wanted().clone();
@@ -792,6 +825,7 @@ impl Harness {
         }
         if running.name != self.running.name {
             self.profile = self.profiles.named(&running.name).cloned();
+            self.record = OwnRecord::None;
             self.viewed = u64::MAX;
             self.view = None;
         }
@@ -923,6 +957,24 @@ impl Harness {
         self.viewed = u64::MAX;
     }
 
+    /// A message was accepted that the runtime's own record did not have in time.
+    fn missed_record(&mut self) {
+        if let OwnRecord::Open(missed) = &mut self.record {
+            *missed = missed.saturating_add(1);
+        }
+    }
+
+    /// How long the runtime's own record is waited for.
+    fn record_within(&self) -> Option<Duration> {
+        let patience = self.profile.as_ref().map(|p| p.send.record())?;
+        match self.record {
+            _ if patience.is_zero() => None,
+            OwnRecord::Proven => Some(Duration::MAX),
+            OwnRecord::Open(missed) if missed < RECORD_MISSED => Some(patience),
+            OwnRecord::Open(_) | OwnRecord::None => None,
+        }
+    }
+
     /// Moves the message on its way as far as it goes.
     fn advance(&mut self, now: Now) {
         loop {
@@ -936,6 +988,7 @@ impl Harness {
                 been_ready: self.been_ready,
                 turn_due: self.turn_due.is_some(),
                 last_turn: self.last_turn,
+                record_within: self.record_within(),
                 settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
                 still: (self.generic.as_ref().zip(self.last_look))
                     .is_none_or(|(generic, at)| generic.is_still(at)),
@@ -954,6 +1007,9 @@ impl Harness {
                 }
                 Moved::Ended(end) => {
                     self.taken(end.verdict, end.saw_turn, now);
+                    if end.verdict == Verdict::Accepted && end.lacks_record {
+                        self.missed_record();
+                    }
                     if let Some(generic) = &mut self.generic {
                         let accepted = end.verdict == Verdict::Accepted;
                         generic.ended(accepted, accepted || end.retracted);

@@ -4,7 +4,7 @@
 //! A second sign is needed that was not there before Enter: the runtime's own word, a busy sign, the
 //! text above the composer, a row in the runtime's queue. Knows nothing of ptys, sockets or clocks.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::profile::SendRule;
 use super::receipt::{Evidence, Verdict, Witness};
@@ -140,6 +140,8 @@ pub struct Judge {
     turned_busy: bool,
     /// The runtime said so in the stream after Enter.
     said_working: bool,
+    /// Since when everything on the screen speaks for it, where the runtime's own record is waited for.
+    complete: Option<Instant>,
     /// What the runtime's own record says of it.
     recorded: Option<Says>,
     evidence: Vec<Evidence>,
@@ -174,6 +176,7 @@ impl Judge {
             cleared: None,
             turned_busy: false,
             said_working: false,
+            complete: None,
             recorded: None,
             evidence: Vec::new(),
         }
@@ -216,8 +219,14 @@ impl Judge {
     }
 
     /// When another look could change the verdict though nothing new is drawn.
-    pub fn next_look(&self, rule: &SendRule) -> Option<Instant> {
-        self.cleared.map(|since| since + rule.settle())
+    pub fn next_look(&self, rule: &SendRule, now: Instant) -> Option<Instant> {
+        let settled = self.cleared.map(|since| since + rule.settle());
+        let waited = self.complete.map(|since| since + rule.record());
+        [settled, waited]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
     }
 
     fn saw(&mut self, by: Witness, sign: impl Into<String>, now: Instant) {
@@ -233,14 +242,46 @@ impl Judge {
     }
 
     /// Looks at a settled screen (not inside a synchronized update). `None`: no proof yet.
+    ///
+    /// Where the runtime's own record is expected within some time, the screen alone is believed only after it.
     pub fn look(
         &mut self,
         screen: &Screen,
         view: &View,
         placeholders: &[String],
         rule: &SendRule,
+        record_within: Option<Duration>,
         now: Instant,
     ) -> Option<Verdict> {
+        let left = self.signs(screen, view, placeholders, rule, now)?;
+        match self.recorded {
+            Some(Says::Taken) => return Some(Verdict::Accepted),
+            Some(Says::Queued) => return Some(Verdict::Queued),
+            Some(Says::Submitted) | None => {}
+        }
+        let verdict = self.by_signs(&left, rule)?;
+        let Some(within) = record_within.filter(|_| verdict == Verdict::Accepted) else {
+            return Some(verdict);
+        };
+        // A hook of somebody's may refuse the prompt yet, and up to then all looks as if it were taken.
+        let complete = *self.complete.get_or_insert(now);
+        (now.saturating_duration_since(complete) >= within).then_some(verdict)
+    }
+
+    /// Everything on the screen speaks for it, and the runtime's own record, which was expected, does not.
+    pub fn lacks_record(&self) -> bool {
+        self.complete.is_some() && self.recorded != Some(Says::Taken)
+    }
+
+    /// What the screen shows of it, once the composer does not hold it any more.
+    fn signs(
+        &mut self,
+        screen: &Screen,
+        view: &View,
+        placeholders: &[String],
+        rule: &SendRule,
+        now: Instant,
+    ) -> Option<Left> {
         let above = view::above(screen, view.composer.as_ref());
         let says_working = screen.said_working() > self.before.said_working;
         // Each against its own past: an old copy that scrolls away must not hide the new one.
@@ -260,6 +301,9 @@ impl Judge {
         }
         if repeated {
             self.saw(Witness::Screen, "the text stands above the composer", now);
+        }
+        if queued {
+            self.saw(Witness::Screen, "the runtime's queue shows it", now);
         }
         if let (true, Some(sign)) = (busy, &view.busy) {
             self.saw(Witness::Screen, format!("busy sign: {sign}"), now);
@@ -285,37 +329,40 @@ impl Judge {
             .as_ref()
             .is_some_and(|c| self.wanted.shows_in(c, placeholders));
         if !left {
-            self.cleared = None;
+            (self.cleared, self.complete) = (None, None);
             return None;
         }
         let since = *self.cleared.get_or_insert(now);
         self.saw(Witness::Screen, "the text left the composer", now);
-        let settled = now.saturating_duration_since(since) >= rule.settle();
-        match self.recorded {
-            Some(Says::Taken) => return Some(Verdict::Accepted),
-            Some(Says::Queued) => return Some(Verdict::Queued),
-            // A hook of somebody else's may refuse it yet: something must follow from it.
-            Some(Says::Submitted)
-                if !self.before.busy && (says_working || repeated || self.turned_busy) =>
-            {
-                return Some(Verdict::Accepted);
-            }
-            _ => {}
-        }
+        Some(Left {
+            settled: now.saturating_duration_since(since) >= rule.settle(),
+            says_working,
+            repeated,
+            queued: queued || (repeated && !view.queue.is_empty()),
+        })
+    }
+
+    /// The verdict by what is seen.
+    fn by_signs(&mut self, left: &Left, rule: &SendRule) -> Option<Verdict> {
+        let Left {
+            settled,
+            says_working,
+            repeated,
+            queued,
+        } = *left;
+        let submitted = self.recorded == Some(Says::Submitted);
         // A message that was never seen, neither in the composer nor above it, may have gone anywhere:
         // a dialog swallows a paste, takes the Enter for itself, and the turn goes on.
-        if !self.echoed && !repeated && !queued {
+        if !self.echoed && !repeated && !queued && !submitted {
             return None;
         }
-
         if rule.signs > 1 {
             let both = repeated && (says_working || self.turned_busy);
             return (both && !self.before.busy).then_some(Verdict::Accepted);
         }
         if self.before.busy {
             // The turn that was running explains a busy sign; only the text itself speaks for us.
-            if queued || (repeated && !view.queue.is_empty()) {
-                self.saw(Witness::Screen, "the runtime's queue shows it", now);
+            if queued {
                 return Some(Verdict::Queued);
             }
             // A queue row may be drawn a frame after the text: wait before calling it steered.
@@ -323,8 +370,21 @@ impl Judge {
         }
         let at_once = says_working || (self.turned_busy && repeated);
         let later = self.turned_busy && settled;
-        (at_once || later).then_some(Verdict::Accepted)
+        let followed = submitted && (repeated || self.turned_busy);
+        (at_once || later || followed).then_some(Verdict::Accepted)
     }
+}
+
+/// What the screen shows of a message that has left the composer.
+struct Left {
+    /// It left some time ago.
+    settled: bool,
+    /// The runtime said in the stream that it is working.
+    says_working: bool,
+    /// The text stands above the composer, once more than before.
+    repeated: bool,
+    /// The runtime's queue shows it.
+    queued: bool,
 }
 
 #[cfg(test)]
@@ -382,6 +442,7 @@ mod tests {
                 &self.view(),
                 &self.profile.composer.placeholder,
                 rule,
+                None,
                 self.start + Duration::from_millis(after_ms),
             )
         }

@@ -84,10 +84,10 @@ impl Observed {
     }
 
     /// When to look again though nothing new is drawn.
-    pub fn next_look(&self, profile: &Profile) -> Instant {
+    pub fn next_look(&self, profile: &Profile, now: Instant) -> Instant {
         let end = self.at + LASTS;
         self.judge
-            .next_look(&profile.send)
+            .next_look(&profile.send, now)
             .map_or(end, |at| at.min(end))
     }
 
@@ -116,12 +116,20 @@ impl Observed {
         screen: &Screen,
         view: &View,
         profile: &Profile,
+        record_within: Option<Duration>,
         now: Instant,
     ) -> Option<Box<Receipt>> {
         let placeholders = &profile.composer.placeholder;
         let seen = self
             .judge
-            .look(screen, view, placeholders, &profile.send, now)
+            .look(
+                screen,
+                view,
+                placeholders,
+                &profile.send,
+                record_within,
+                now,
+            )
             .filter(|_| self.recorded || !self.command);
         match seen {
             Some(verdict) => {

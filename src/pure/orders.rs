@@ -82,6 +82,8 @@ pub struct End {
     pub retracted: bool,
     /// Its turn, or one before it, was seen.
     pub saw_turn: bool,
+    /// The runtime's own record does not have it, or not yet.
+    pub lacks_record: bool,
 }
 
 /// What a request to send asks for besides its text.
@@ -503,7 +505,9 @@ impl Orders {
         if receipt.typed {
             effects.push_back(Effect::LetKeysPass);
         }
-        if receipt.verdict == Verdict::Queued {
+        // A hook that takes long may agree in the end.
+        let more_may_come = receipt.verdict == Verdict::Unknown && head.delivery.lacks_record();
+        if receipt.verdict == Verdict::Queued || more_may_come {
             let wanted = head.delivery.wanted().clone();
             self.follow(Followed::new(receipt.id.clone(), wanted, now.mono));
         }
@@ -511,6 +515,7 @@ impl Orders {
             verdict: receipt.verdict,
             retracted: receipt.retracted,
             saw_turn: head.delivery.saw_turn(),
+            lacks_record: head.delivery.lacks_record(),
         };
         self.finish(head.askers, receipt, effects);
         Moved::Ended(end)

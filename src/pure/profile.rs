@@ -234,6 +234,9 @@ pub struct SendRule {
     pub enter_again_ms: u64,
     /// How long the evidence of acceptance may take after Enter.
     pub judge_ms: u64,
+    /// How long the runtime's own record is waited for when all else says that a message was taken: where a
+    /// hook can refuse a prompt that looks as if it were. 0: it is not waited for.
+    pub record_ms: u64,
     /// How long the composer must stay empty when nothing but a busy sign speaks for the message.
     pub settle_ms: u64,
     /// How many signs acceptance needs besides the empty composer. With 2 the text must stand above it, and
@@ -251,6 +254,7 @@ impl Default for SendRule {
             enter_pause_ms: 0,
             enter_again_ms: 800,
             judge_ms: 5_000,
+            record_ms: 0,
             settle_ms: 150,
             signs: 1,
         }
@@ -271,6 +275,7 @@ impl SendRule {
             enter_pause_ms: ms("enter_pause_ms", usual.enter_pause_ms)?,
             enter_again_ms: ms("enter_again_ms", usual.enter_again_ms)?,
             judge_ms: ms("judge_ms", usual.judge_ms)?,
+            record_ms: ms("record_ms", usual.record_ms)?,
             settle_ms: ms("settle_ms", usual.settle_ms)?,
             signs: table.number("signs", 1, 2)?.unwrap_or(usual.signs),
         })
@@ -294,6 +299,11 @@ impl SendRule {
     /// [`SendRule::judge_ms`] as a duration.
     pub fn judge(&self) -> Duration {
         Duration::from_millis(self.judge_ms)
+    }
+
+    /// [`SendRule::record_ms`] as a duration.
+    pub fn record(&self) -> Duration {
+        Duration::from_millis(self.record_ms)
     }
 
     /// [`SendRule::settle_ms`] as a duration.

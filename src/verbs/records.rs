@@ -103,6 +103,11 @@ impl Records {
         self.watched = Some(watched);
     }
 
+    /// Whether there are any to be read.
+    pub fn is_open(&self) -> bool {
+        self.watched.is_some()
+    }
+
     /// Nothing is on its way any more.
     pub fn end(&mut self) {
         self.watched = None;

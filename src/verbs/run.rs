@@ -318,6 +318,8 @@ impl AtWork {
                 if let Some(profile) = self.harness.profile() {
                     self.records.begin(profile, self.harness.running().pid);
                 }
+                let open = Input::RecordsOpen(self.records.is_open());
+                self.harness.handle(open, now());
             }
             Effect::Records(false) => self.records.end(),
             Effect::Beat => self.beat(),
