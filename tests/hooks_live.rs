@@ -8,7 +8,7 @@ mod trials;
 use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::runtimes::{available, skip};
 use support::{FLEET, LATER, Output, Running, until};
 use trials::{How, Rig, wait_until};
@@ -63,7 +63,7 @@ fn tells(runtime: &str, by: &str) {
     let mut rig = Rig::new();
     let command = rig.prepare(runtime);
     install(&rig, runtime);
-    trust(&rig, runtime, &command);
+    trust(&rig, runtime, &command, 3);
     rig.launch(runtime, &command);
     let mut receipts = Vec::new();
     for n in 1..=SENDS {
@@ -100,7 +100,7 @@ fn works_alone(runtime: &str) {
     let rig = Rig::new();
     let command = rig.prepare(runtime);
     install(&rig, runtime);
-    trust(&rig, runtime, &command);
+    trust(&rig, runtime, &command, 3);
     rig.start_bare(&command);
     answers(&rig, "alone");
     rig.sandbox.tmux(&["kill-server"]);
@@ -162,22 +162,86 @@ fn install(rig: &Rig, runtime: &str) {
 }
 
 /// codex asks a person once whether it may run them.
-fn trust(rig: &Rig, runtime: &str, command: &str) {
+fn trust(rig: &Rig, runtime: &str, command: &str, hooks: usize) {
     if runtime != "codex" {
         return;
     }
     rig.start_bare(command);
     let asked = wait_until(LATER, || rig.shows("Trust all and continue"));
     assert!(asked, "{}", rig.screen());
-    rig.press(&["Down"]);
-    let chosen = wait_until(LATER, || rig.shows("› 2. Trust all"));
+    // A key that comes with the first frame may be lost.
+    let chosen = wait_until(LATER, || {
+        if rig.shows("› 1. Review") {
+            rig.press(&["Down"]);
+        }
+        wait_until(Duration::from_secs(1), || rig.shows("› 2. Trust all"))
+    });
     assert!(chosen, "{}", rig.screen());
     rig.press(&["Enter"]);
     let config = rig.runtime_home().join(".codex/config.toml");
     let trusted = wait_until(LATER, || {
         let text = fs::read_to_string(&config).unwrap_or_default();
-        text.matches("trusted_hash").count() == 3
+        text.matches("trusted_hash").count() == hooks
     });
     assert!(trusted, "{}", rig.screen());
     rig.sandbox.tmux(&["kill-server"]);
+}
+
+#[test]
+fn claude_is_not_believed_before_its_hooks_have_agreed() {
+    refuses("claude");
+}
+
+#[test]
+fn codex_is_not_believed_before_its_hooks_have_agreed() {
+    refuses("codex");
+}
+
+/// A hook of somebody's that takes its time and then refuses what asks for it.
+const REFUSING: &str =
+    r#"text=$(cat); sleep 0.7; case $text in *refuse-me*) echo no >&2; exit 2 ;; esac"#;
+
+/// Until then everything looks as if the prompt had been taken.
+fn refuses(runtime: &str) {
+    if let Err(why) = available(runtime) {
+        return skip(runtime, &why);
+    }
+    let mut rig = Rig::new();
+    let command = rig.prepare(runtime);
+    let file = match runtime {
+        "claude" => ".claude/settings.json",
+        _ => ".codex/hooks.json",
+    };
+    let file = rig.runtime_home().join(file);
+    fs::create_dir_all(file.parent().expect("a directory")).expect("it can be made");
+    let hook = json!([{"hooks": [{"type": "command", "command": REFUSING}]}]);
+    let hooks = json!({"hooks": {"UserPromptSubmit": hook}});
+    fs::write(file, hooks.to_string()).expect("a file");
+    trust(&rig, runtime, &command, 1);
+    rig.launch(runtime, &command);
+    for (round, refused) in [true, false, true, false].into_iter().enumerate() {
+        let token = format!("round{round}");
+        let wish = if refused { "refuse-me" } else { "welcome" };
+        let text = format!("Please look after {token} of this ({wish}) when there is time");
+        let receipt = rig.send(&text, &How::default());
+        let expected = if refused {
+            &["draft", "unknown"][..]
+        } else {
+            &["accepted"]
+        };
+        assert!(
+            expected.contains(&receipt.verdict.as_str()),
+            "{}",
+            receipt.json
+        );
+        if !refused {
+            until(LATER, "the model has it", || rig.stub.got(&token).is_some());
+        }
+        assert_eq!(rig.stub.got(&token).is_some(), !refused);
+        let free = wait_until(LATER, || {
+            rig.press(&["C-u"]);
+            rig.state() == "ready" && !rig.holds_draft()
+        });
+        assert!(free, "{}", rig.screen());
+    }
 }

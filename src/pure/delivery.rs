@@ -109,6 +109,8 @@ pub struct Sight<'a> {
     pub pulse: Option<Pulse>,
     /// When a person last pressed a key.
     pub last_key: Option<Instant>,
+    /// A person has typed something since the last Enter, as far as their keys tell.
+    pub hand_text: bool,
     /// When the kernel last said that the runtime was stopped or had input unread.
     pub last_stall: Option<Instant>,
     /// The runtime has shown a composer before.
@@ -147,9 +149,12 @@ impl Sight<'_> {
     /// When a person who has just pressed a key counts as resting, unless that is so already. Until
     /// then the composer may not show what was typed, and looks like ours alone.
     fn hand_rests_at(&self, now: Instant) -> Option<Instant> {
-        self.last_key
-            .map(|at| at + HAND_RESTS)
-            .filter(|at| *at > now)
+        let rests = if self.hand_text {
+            HAND_UNSEEN
+        } else {
+            HAND_RESTS
+        };
+        self.last_key.map(|at| at + rests).filter(|at| *at > now)
     }
 }
 
@@ -210,6 +215,10 @@ const REFUSAL_LASTS: Duration = Duration::from_millis(500);
 /// Slowest echo of a key seen: 226 ms (opencode, loaded).
 const HAND_RESTS: Duration = Duration::from_millis(400);
 
+/// What a person has typed and not submitted must show after this time. If the composer is empty then, it was
+/// cleared in a way that their keys do not tell. An overloaded opencode showed keys after a second.
+const HAND_UNSEEN: Duration = Duration::from_millis(3_000);
+
 /// A turn is over when none of its signs was seen for this time. Slowest full redraw seen on a loaded machine,
 /// during which signs can be missing: about 150 ms.
 const TURN_ENDS: Duration = Duration::from_millis(250);
@@ -235,8 +244,8 @@ const PASTE_LASTS: Duration = Duration::from_secs(5);
 
 /// A person's keys wait behind our paste and our Enter until the message's fate is known, and no longer than
 /// this: what they begin to type would be submitted together with it (claude and opencode put an Enter off
-/// that follows a paste closely, and take keys before it). Slowest echo seen under load: 226 ms (opencode).
-pub const KEYS_WAIT: Duration = Duration::from_millis(500);
+/// that follows a paste closely, and take keys before it). An overloaded opencode took a second over an Enter.
+pub const KEYS_WAIT: Duration = Duration::from_millis(2_000);
 
 /// How long one press of the clear key may take to show.
 const CLEAR_SHOWS: Duration = Duration::from_millis(400);
@@ -898,6 +907,7 @@ mod tests {
         last_turn: Option<Instant>,
         turn_due: bool,
         record_within: Option<Duration>,
+        hand_text: bool,
     }
 
     impl Scene {
@@ -930,6 +940,7 @@ mod tests {
                 last_turn: None,
                 turn_due: false,
                 record_within: None,
+                hand_text: false,
             };
             scene.draws("", "", "");
             scene
@@ -964,6 +975,7 @@ mod tests {
                     front: None,
                 }),
                 last_key: self.key,
+                hand_text: self.hand_text,
                 last_stall: None,
                 been_ready: true,
                 turn_due: self.turn_due,
@@ -1051,6 +1063,16 @@ mod tests {
             receipt.map(|r| (r.verdict, r.retracted)),
             Some((Verdict::Draft, true))
         );
+    }
+
+    #[test]
+    fn what_somebody_typed_and_nobody_shows_yet_is_a_draft() {
+        let mut scene = Scene::new("run the tests");
+        (scene.key, scene.hand_text) = (Some(scene.now()), true);
+        assert_eq!(scene.waits(2_900), None);
+        scene.draws("", "", "half a thought");
+        let receipt = scene.waits(1_000);
+        assert_eq!(receipt.map(|r| r.verdict), Some(Verdict::Occupied));
     }
 
     #[test]

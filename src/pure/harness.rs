@@ -402,9 +402,12 @@ impl Harness {
         self.orders.ledger()
     }
 
-    /// A message that has no receipt yet, by its id or a part of its text: it is held.
+    /// What is known of a message whose fate is open, by its id or a part of its text.
     pub fn waiting(&self, id: Option<&str>, contains: Option<&str>) -> Option<Box<Receipt>> {
-        self.orders.held(id, contains)
+        let observed = self.observed.as_ref();
+        self.orders
+            .held(id, contains)
+            .or_else(|| observed?.open_receipt(id, contains))
     }
 
     /// Takes up what the last sidecar has left.
@@ -712,7 +715,13 @@ impl Harness {
         if !settled {
             return;
         }
-        if let Some(receipt) = observed.look(&self.screen, view, profile, record_within, now.mono) {
+        let reads = self.pulse.is_some_and(|pulse| {
+            pulse.unread == 0
+                && pulse.life == Life::Running
+                && pulse.at > observed.at() + READ_CHECK
+        });
+        let step = observed.look(&self.screen, view, profile, record_within, reads, now.mono);
+        if let Some(receipt) = step {
             let saw_turn = observed.saw_turn();
             if receipt.verdict == Verdict::Queued {
                 let wanted = observed.wanted().clone();
@@ -984,6 +993,7 @@ impl Harness {
                 profile: self.profile.as_ref(),
                 pulse: self.pulse,
                 last_key: self.last_key,
+                hand_text: self.keyboard.holds_text(),
                 last_stall: self.last_stall,
                 been_ready: self.been_ready,
                 turn_due: self.turn_due.is_some(),

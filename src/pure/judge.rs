@@ -123,6 +123,7 @@ struct Before {
     said_working: u64,
     occurrences: (usize, usize),
     queued: usize,
+    refused: usize,
 }
 
 /// Watches the screen after Enter.
@@ -170,6 +171,7 @@ impl Judge {
                 said_working: screen.said_working(),
                 occurrences: wanted.occurrences(&above),
                 queued: wanted.queued_in(&view.queue),
+                refused: view.refused,
             },
             wanted,
             entered: now,
@@ -258,6 +260,10 @@ impl Judge {
             Some(Says::Taken) => return Some(Verdict::Accepted),
             Some(Says::Queued) => return Some(Verdict::Queued),
             Some(Says::Submitted) | None => {}
+        }
+        if view.refused > self.before.refused {
+            self.saw(Witness::Screen, "the runtime says that it was refused", now);
+            return None;
         }
         let verdict = self.by_signs(&left, rule)?;
         let Some(within) = record_within.filter(|_| verdict == Verdict::Accepted) else {

@@ -54,9 +54,10 @@ impl Keyboard {
     pub fn feed(&mut self, bytes: &[u8]) -> Typed {
         let (parser, reader) = (&mut self.parser, &mut self.reader);
         self.whole.cut(bytes, |piece| parser.advance(reader, piece));
-        // A lone ESC is a key too; the parser waits for what follows it.
+        // A lone ESC is a key too. Terminals write their sequences whole, so nothing that follows is part of it.
         if bytes == b"\x1b" {
             self.reader.by_hand = true;
+            self.parser = vte::Parser::new();
         }
         let unsubmitted = std::mem::take(&mut self.reader.by_hand);
         Typed {
@@ -64,6 +65,13 @@ impl Keyboard {
             unsubmitted,
             submitted: std::mem::take(&mut self.reader.submitted),
         }
+    }
+}
+
+impl Keyboard {
+    /// Whether a person has typed something since the last Enter that is still to be seen.
+    pub fn holds_text(&self) -> bool {
+        !self.reader.line.is_empty()
     }
 }
 
@@ -185,6 +193,15 @@ mod tests {
         let typed = keyboard.feed(b"one\rtw\x7fwo\x15three \x1b[200~a\rb\x1b[201~");
         assert_eq!(typed.submitted, ["one"]);
         assert_eq!(keyboard.feed(b"!\r\r").submitted, ["three a\nb!", ""]);
+    }
+
+    #[test]
+    fn the_escape_key_eats_nothing_of_what_is_typed_after_it() {
+        let mut keyboard = Keyboard::default();
+        assert!(keyboard.feed(b"\x1b").by_hand);
+        assert!(keyboard.feed(b"q").by_hand && keyboard.holds_text());
+        assert_eq!(keyboard.feed(b"abc\r").submitted, ["qabc"]);
+        assert!(!keyboard.holds_text());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::judge::{Judge, Wanted};
+use super::judge::{Holds, Judge, Wanted};
 use super::profile::Profile;
 use super::receipt::{REMEMBERED, Receipt, Verdict, unix_ms};
 use super::recorded::Recorded;
@@ -14,6 +14,10 @@ use super::view::View;
 
 /// How long the evidence may take at most; a runtime that was stopped for 5 s reads its Enter then.
 const LASTS: Duration = Duration::from_secs(30);
+
+/// A text that stands alone in an idle composer for so long after its Enter, which the runtime has read, was not
+/// submitted. Slowest start of a first turn: the text left opencode's composer 2.1 s after Enter.
+const SITS: Duration = Duration::from_millis(3_000);
 
 /// One submission that was seen on the input side.
 #[derive(Debug)]
@@ -65,8 +69,8 @@ impl Observed {
             receipt.enters = 1;
             Enter::Settled(Box::new(receipt))
         };
-        if view.dialog.is_some() || view.composer.is_none() {
-            return settled("no composer was in front when Enter was pressed");
+        if view.dialog.is_some() {
+            return settled("a dialog was open when Enter was pressed");
         }
         let first = text.trim_start().chars().next();
         let command = first.is_some_and(|c| profile.send.special_first.contains(c));
@@ -85,10 +89,10 @@ impl Observed {
 
     /// When to look again though nothing new is drawn.
     pub fn next_look(&self, profile: &Profile, now: Instant) -> Instant {
-        let end = self.at + LASTS;
-        self.judge
-            .next_look(&profile.send, now)
-            .map_or(end, |at| at.min(end))
+        let sits = Some(self.at + SITS).filter(|at| *at > now);
+        let judged = self.judge.next_look(&profile.send, now);
+        let soon = judged.into_iter().chain(sits).min();
+        soon.unwrap_or(self.at + LASTS).min(self.at + LASTS)
     }
 
     /// The runtime has written something down. True if it is this message.
@@ -117,6 +121,7 @@ impl Observed {
         view: &View,
         profile: &Profile,
         record_within: Option<Duration>,
+        reads: bool,
         now: Instant,
     ) -> Option<Box<Receipt>> {
         let placeholders = &profile.composer.placeholder;
@@ -140,8 +145,31 @@ impl Observed {
                 Some(self.receipt(verdict, why, now))
             }
             None if now >= self.at + LASTS => Some(self.give_up(view, profile, now)),
+            None if reads && now >= self.at + SITS && self.sits(view, profile) => {
+                Some(self.give_up(view, profile, now))
+            }
             None => None,
         }
+    }
+
+    /// Whether it stands alone in the composer of an idle runtime.
+    fn sits(&self, view: &View, profile: &Profile) -> bool {
+        let placeholders = &profile.composer.placeholder;
+        let alone = |c| self.judge.wanted().in_composer(c, placeholders) == Holds::Ours;
+        view.busy.is_none() && view.composer.as_ref().is_some_and(alone)
+    }
+
+    /// When Enter was seen.
+    pub fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// What can be said while its fate is open, if it is the message asked for.
+    pub fn open_receipt(&self, id: Option<&str>, contains: Option<&str>) -> Option<Box<Receipt>> {
+        let is_it = id.is_none_or(|id| self.id == id)
+            && contains.is_none_or(|part| self.text.contains(part));
+        let why = "it was typed, and what became of it does not show yet; ask again";
+        is_it.then(|| self.receipt(Verdict::Unknown, why, self.at))
     }
 
     /// The receipt when nothing more can come: the next Enter, or the end.

@@ -177,13 +177,19 @@ impl Orders {
         self.next_step
     }
 
-    /// A message that has no receipt yet, by its id or a part of its text: it is held.
+    /// What is known of a message that has no receipt yet, by its id or a part of its text.
     pub fn held(&self, id: Option<&str>, contains: Option<&str>) -> Option<Box<Receipt>> {
-        let order = self.waiting.iter().map(|w| &w.delivery).find(|d| {
-            id.is_none_or(|id| d.order.id == id)
-                && contains.is_none_or(|part| d.order.text.contains(part))
+        let waiting = self.waiting.iter().find(|w| {
+            let order = &w.delivery.order;
+            id.is_none_or(|id| order.id == id)
+                && contains.is_none_or(|part| order.text.contains(part))
         })?;
-        Some(order.end(Verdict::Held, "waiting in the sidecar", order.order.asked))
+        let (verdict, why) = match waiting.typing() {
+            true => (Verdict::Unknown, "it is being typed right now; ask again"),
+            false => (Verdict::Held, "waiting in the sidecar"),
+        };
+        let delivery = &waiting.delivery;
+        Some(delivery.end(verdict, why, delivery.order.asked))
     }
 
     /// An id nobody has had.

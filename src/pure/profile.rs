@@ -26,6 +26,8 @@ pub struct Profile {
     pub busy: Vec<Sign>,
     /// Signs that a submitted message waits in the runtime's own queue.
     pub queue: Vec<Sign>,
+    /// Signs that a submitted message was refused after all.
+    pub refusal: Vec<Sign>,
     /// Screens that own the keyboard. Looked at only while no composer is in front.
     pub dialog: Vec<Dialog>,
     /// Where the runtime writes down what it was given.
@@ -366,6 +368,7 @@ impl Profile {
                 .ok_or_else(|| missing("composer"))?,
             busy: root.tables("busy", Sign::read)?,
             queue: root.tables("queue", Sign::read)?,
+            refusal: root.tables("refusal", Sign::read)?,
             dialog: root.tables("dialog", Dialog::read)?,
             record: root.tables("record", RecordRule::read)?,
             send: root.table("send", SendRule::read)?.unwrap_or_default(),

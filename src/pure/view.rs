@@ -40,6 +40,8 @@ pub struct View {
     pub busy: Option<String>,
     /// The rows of the runtime's own queue, without what makes them known as such.
     pub queue: Vec<String>,
+    /// How many rows say that a submitted message was refused.
+    pub refused: usize,
 }
 
 impl View {
@@ -70,7 +72,10 @@ impl View {
                 rows.into_iter().map(|row| sign.rest_of(&row).to_owned())
             })
             .collect();
+        let refused = profile.refusal.iter();
+        let refused = refused.map(|sign| rows_with(screen, composer.as_ref(), sign).len());
         View {
+            refused: refused.sum(),
             composer,
             dialog,
             busy,
@@ -170,7 +175,8 @@ pub fn rules(screen: &Screen, profile: &Profile) -> Vec<Rule> {
     });
     let busy = profile.busy.iter().map(|s| sign("busy", s));
     let queue = profile.queue.iter().map(|s| sign("queue", s));
-    dialogs.chain(busy).chain(queue).collect()
+    let refusal = profile.refusal.iter().map(|s| sign("refusal", s));
+    dialogs.chain(busy).chain(queue).chain(refusal).collect()
 }
 
 /// Where the text of a composer is: first and last row, first column.
