@@ -552,7 +552,12 @@ impl Delivery {
             if self.timing.echo_ms.is_none() {
                 self.timing.echo_ms = self.since_asked(now);
             }
-            let paused = Some(self.wrote + profile.send.enter_pause()).filter(|at| *at > now);
+            // Where the window after a paste is not known, it is counted from when the paste was drawn.
+            let from = match self.timing.echo_ms {
+                Some(ms) if profile.is_generic() => self.order.asked + Duration::from_millis(ms),
+                _ => self.wrote,
+            };
+            let paused = Some(from + profile.send.enter_pause()).filter(|at| *at > now);
             if let Some(at) = sight.hand_rests_at(now).max(paused) {
                 return Step::Wait(at);
             }
