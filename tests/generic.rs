@@ -360,7 +360,8 @@ fn gemini_is_judged_truly() {
     send("busy, type", &line, &refuse("type"));
 
     rig.type_text("my own words");
-    assert!(trials::wait_until(SOON, || rig.shows("> my own words")));
+    let shown = trials::wait_until(SOON, || rig.shows("> my own words"));
+    assert!(shown, "{}", rig.screen());
     let receipt = send("a person's draft", &line, &plain);
     assert_eq!(receipt.verdict, "occupied", "{receipt:?}");
     rig.press(&["C-u", "Enter"]);

@@ -107,6 +107,7 @@ pub struct Generic {
     front: Option<i32>,
     /// The front now.
     front_now: Option<i32>,
+    raw: bool,
     /// Somebody's keys may stand in the composer.
     dirty: bool,
     /// A text of ours may.
@@ -130,6 +131,7 @@ impl Generic {
             alternate: screen.alternate(),
             front,
             front_now: front,
+            raw: true,
             dirty: false,
             left_behind: false,
             ours: None,
@@ -202,9 +204,9 @@ impl Generic {
         self.proven |= accepted;
     }
 
-    /// The process group in front of the terminal.
-    pub fn front(&mut self, front: Option<i32>) {
-        self.front_now = front;
+    /// The kernel's word: the process group in front of the terminal, and whether the terminal is raw.
+    pub fn reader(&mut self, front: Option<i32>, raw: bool) {
+        (self.front_now, self.raw) = (front, raw);
     }
 
     /// When to look again though nothing new is drawn.
@@ -252,8 +254,12 @@ impl Generic {
         } else {
             self.lively.then_some("the screen keeps changing")
         };
+        // A dialog may switch bracketed paste off too; it does not leave the terminal to others.
+        let left = !self.raw || self.front != self.front_now;
         let composer = match self.away_since {
-            Some(since) if now.saturating_duration_since(since) >= AWAY => Some(gone(screen)),
+            Some(since) if left && now.saturating_duration_since(since) >= AWAY => {
+                Some(gone(screen))
+            }
             None if same => self.find(screen),
             _ => None,
         };
@@ -586,7 +592,9 @@ mod tests {
             (view.composer.is_some(), view.busy.is_some()),
             (false, true)
         );
-        let view = scene.after(600);
+        assert_eq!(scene.after(600).composer, None, "a dialog may do the same");
+        scene.generic.reader(Some(7), false);
+        let view = scene.after(1);
         assert!(view.composer.is_some_and(|c| c.is_empty() && !c.has_cursor));
     }
 
@@ -620,7 +628,7 @@ mod tests {
     #[test]
     fn a_program_that_a_shell_has_started_is_not_typed_into() {
         let mut scene = Scene::resting("demo$ ");
-        scene.generic.front(Some(8));
+        scene.generic.reader(Some(8), true);
         let view = scene.after(1);
         assert_eq!(
             (view.composer.is_some(), view.busy.is_some()),

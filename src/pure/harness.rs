@@ -778,7 +778,7 @@ impl Harness {
         self.pulse = Some(pulse);
         if let Some(generic) = &mut self.generic {
             self.viewed = u64::MAX;
-            generic.front(pulse.front);
+            generic.reader(pulse.front, pulse.raw);
         }
         if pulse.unread > 0 || pulse.life != Life::Running {
             self.last_stall = Some(now.mono);
