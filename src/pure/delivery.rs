@@ -346,6 +346,7 @@ impl Delivery {
             id: self.order.id.clone(),
             verdict,
             was: None,
+            open: false,
             typed: verdict.typed(),
             retracted,
             reason,
@@ -451,7 +452,7 @@ impl Delivery {
         sight
             .last_key
             .zip(self.pasted)
-            .is_some_and(|(key, paste)| key > paste)
+            .is_some_and(|(key, paste)| key >= paste)
     }
 
     /// The end of a patience that begins when what we wrote was read, and when to look again at the latest.

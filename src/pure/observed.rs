@@ -169,7 +169,11 @@ impl Observed {
         let is_it = id.is_none_or(|id| self.id == id)
             && contains.is_none_or(|part| self.text.contains(part));
         let why = "it was typed, and what became of it does not show yet; ask again";
-        is_it.then(|| self.receipt(Verdict::Unknown, why, self.at))
+        is_it.then(|| {
+            let mut receipt = self.receipt(Verdict::Unknown, why, self.at);
+            receipt.open = true;
+            receipt
+        })
     }
 
     /// The receipt when nothing more can come: the next Enter, or the end.

@@ -189,7 +189,9 @@ impl Orders {
             false => (Verdict::Held, "waiting in the sidecar"),
         };
         let delivery = &waiting.delivery;
-        Some(delivery.end(verdict, why, delivery.order.asked))
+        let mut receipt = delivery.end(verdict, why, delivery.order.asked);
+        receipt.open = waiting.typing();
+        Some(receipt)
     }
 
     /// An id nobody has had.

@@ -123,6 +123,9 @@ pub struct Receipt {
     /// What was said before more was seen: a queued message that was delivered, or handed back.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub was: Option<Verdict>,
+    /// It was typed, and what becomes of it is still being watched: ask again.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub open: bool,
     /// Whether the runtime was given any byte of it.
     pub typed: bool,
     /// A draft that was provably ours was removed from the composer again.
@@ -155,6 +158,7 @@ impl Receipt {
             id: id.to_owned(),
             verdict,
             was: None,
+            open: false,
             typed: verdict.typed(),
             retracted: false,
             reason: reason.into(),

@@ -1,7 +1,7 @@
 //! `send` and `verify`: a message in, a receipt out.
 
 use std::io::Read;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::ask::{self, NoAnswer};
 use super::place::Place;
@@ -52,6 +52,13 @@ pub fn send(options: &SendOptions, json: bool, quiet: bool) -> Result<u8, Failur
     answer(&place, &options.name, &request, patience, json, quiet)
 }
 
+/// `verify` waits this long for a fate that is still open: what somebody else typed is watched for some
+/// seconds before it is called a draft.
+const OPEN_LASTS: Duration = Duration::from_secs(10);
+
+/// How often it is asked for meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Asks for the verdict of a message.
 ///
 /// # Errors
@@ -72,7 +79,19 @@ pub fn verify(
         since_ms: since.map(unix_ms),
         ..Request::default()
     };
+    let until = Instant::now() + OPEN_LASTS;
+    while Instant::now() < until && is_open(&place, name, &request) {
+        std::thread::sleep(ASK_AGAIN);
+    }
     answer(&place, name, &request, Duration::from_secs(5), json, quiet)
+}
+
+/// Whether the message asked for was typed and its fate is still being watched.
+fn is_open(place: &Place, name: &AgentName, request: &Request) -> bool {
+    ask::ask(place, name, request, Duration::from_secs(5))
+        .ok()
+        .and_then(|line| serde_json::from_slice::<Receipt>(&line).ok())
+        .is_some_and(|receipt| receipt.open)
 }
 
 fn answer(
