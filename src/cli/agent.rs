@@ -110,30 +110,10 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
-    /// The same for a recorded screen.
-    ExplainCast {
-        /// The recording.
-        file: PathBuf,
-        /// The runtime in it, if the recording does not say.
-        runtime: Option<String>,
-        /// At which second; at its end if not given.
-        at: Option<f64>,
-        /// As JSON.
-        json: bool,
-    },
-    /// Run the engine over a recording.
-    Replay {
-        /// The recording.
-        file: PathBuf,
-        /// The runtime in it, if the recording does not say.
-        runtime: Option<String>,
-        /// As JSON lines.
-        json: bool,
-    },
-    /// Tell the sidecar what the runtime says, with these arguments: nothing that a runtime gives is wrong.
+    /// Tell the sidecar what the runtime's own hook says, with these arguments.
     Hook(Vec<OsString>),
-    /// Install, remove or show hooks, by `mosaic-fleet` with these arguments.
-    Hooks(Vec<OsString>),
+    /// What `mosaic-fleet` does, with this verb and these arguments.
+    OfFleet(Vec<OsString>),
     /// Show the screen.
     Tail {
         /// The agent.
@@ -221,9 +201,16 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "hooks" => Ok(Verb::Hooks(parser.raw_args()?.collect())),
-        "explain" => read_explain(&mut parser),
-        "replay" => read_replay(&mut parser),
+        "hooks" | "replay" => of_fleet(verb.as_str(), parser.raw_args()?.collect()),
+        "explain" => {
+            let args: Vec<OsString> = parser.raw_args()?.collect();
+            // A recording needs no agent.
+            let of_cast = |arg: &OsString| arg.to_string_lossy().starts_with("--cast");
+            if args.iter().any(of_cast) {
+                return of_fleet("explain", args);
+            }
+            read_explain(&mut lexopt::Parser::from_args(args))
+        }
         "status" | "probe" | "tail" => read_show(&mut parser, &verb),
         other => Err(format!("there is no verb {other:?}").into()),
     }
@@ -394,49 +381,23 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
+fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
+    let verb = std::iter::once(verb.into());
+    Ok(Verb::OfFleet(verb.chain(args).collect()))
+}
+
 fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut file, mut runtime, mut at) = (None, None, None, None);
-    let mut json = false;
+    let (mut name, mut json) = (None, false);
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("cast") => file = Some(PathBuf::from(parser.value()?)),
-            Long("runtime") => runtime = Some(parser.value()?.string()?),
-            Long("at") => at = Some(seconds(&parser.value()?.string()?)?.as_secs_f64()),
             Long("json") => json = true,
             Long("help") | Short('h') => return Ok(help("explain")),
             Value(value) if name.is_none() => name = Some(agent(value)?),
             other => return Err(other.unexpected()),
         }
     }
-    match (name, file) {
-        (None, Some(file)) => Ok(Verb::ExplainCast {
-            file,
-            runtime,
-            at,
-            json,
-        }),
-        (name, None) => Ok(Verb::Explain {
-            name: needed(name)?,
-            json,
-        }),
-        (Some(_), Some(_)) => Err("explain an agent or a recording, not both".into()),
-    }
-}
-
-fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut file, mut runtime, mut json) = (None, None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("runtime") => runtime = Some(parser.value()?.string()?),
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(help("replay")),
-            Value(value) if file.is_none() => file = Some(PathBuf::from(value)),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::Replay {
-        file: file.ok_or("which recording? A file is missing")?,
-        runtime,
+    Ok(Verb::Explain {
+        name: needed(name)?,
         json,
     })
 }
@@ -527,7 +488,7 @@ mod tests {
     #[test]
     fn every_verb_has_a_help_of_its_own() {
         for v in [
-            "run", "launch", "send", "verify", "status", "probe", "tail", "replay", "hook",
+            "run", "launch", "send", "verify", "status", "probe", "tail", "hook",
         ] {
             let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")

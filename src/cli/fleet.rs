@@ -1,6 +1,7 @@
 //! Arguments of `mosaic-fleet`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
@@ -22,6 +23,26 @@ pub enum Verb {
         verb: HooksVerb,
         /// For one runtime; for all if not given.
         runtime: Option<String>,
+        /// As JSON.
+        json: bool,
+    },
+    /// Run the engine over a recording.
+    Replay {
+        /// The recording.
+        file: PathBuf,
+        /// The runtime in it, if the recording does not say.
+        runtime: Option<String>,
+        /// As JSON lines.
+        json: bool,
+    },
+    /// Say what the engine sees on a recorded screen.
+    ExplainCast {
+        /// The recording.
+        file: PathBuf,
+        /// The runtime in it, if the recording does not say.
+        runtime: Option<String>,
+        /// At which second; at its end if not given.
+        at: Option<f64>,
         /// As JSON.
         json: bool,
     },
@@ -54,6 +75,9 @@ Verbs
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
+  replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
+  explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
+                                   both take --json
   demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
 
 Exit codes: 0 done, 1 internal, 2 usage, 78 configuration.
@@ -96,8 +120,48 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Ok(Verb::Ps { json })
         }
         "hooks" => read_hooks(&mut parser),
+        "replay" => read_replay(&mut parser),
+        "explain" => read_explain(&mut parser),
         other => Err(format!("there is no verb {other:?}").into()),
     }
+}
+
+fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut file, mut runtime, mut json) = (None, None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("runtime") => runtime = Some(parser.value()?.string()?),
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Value(value) if file.is_none() => file = Some(PathBuf::from(value)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Replay {
+        file: file.ok_or("which recording? A file is missing")?,
+        runtime,
+        json,
+    })
+}
+
+fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut file, mut runtime, mut at, mut json) = (None, None, None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("cast") => file = Some(PathBuf::from(parser.value()?)),
+            Long("runtime") => runtime = Some(parser.value()?.string()?),
+            Long("at") => at = Some(parser.value()?.parse()?),
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::ExplainCast {
+        file: file.ok_or("which recording? --cast FILE is missing")?,
+        runtime,
+        at,
+        json,
+    })
 }
 
 fn read_hooks(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

@@ -1,14 +1,12 @@
-//! `hook`: what a runtime's own hook calls; and `hooks`, which `mosaic-fleet` performs.
+//! `hook`: what a runtime's own hook calls.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::failure::{Failure, exit};
-use crate::os::{brief, pty};
+use crate::failure::exit;
+use crate::os::brief;
 use crate::pure::hook::{self, PAYLOAD_MAX};
 
 /// A payload takes this long at the most. Runtimes write theirs at once and close the pipe.
@@ -42,30 +40,4 @@ pub fn hook(args: &[OsString]) -> u8 {
         let _ = brief::say(Path::new(&socket), &line, ANSWERS, started + LASTS);
     }
     exit::OK
-}
-
-/// Becomes `mosaic-fleet hooks …`: the one beside us, else the one on PATH.
-///
-/// # Errors
-/// 69: there is none.
-pub fn hooks(args: &[OsString]) -> Result<u8, Failure> {
-    let beside = std::env::current_exe()
-        .ok()
-        .map(|exe| exe.with_file_name("mosaic-fleet"))
-        .filter(|file| file.is_file());
-    let path = std::env::var("PATH").unwrap_or_default();
-    let fleet = match beside {
-        Some(file) => file,
-        None => pty::find_program("mosaic-fleet", &path, Path::new("/")).map_err(|e| {
-            Failure::new(
-                exit::MISSING,
-                "looking for mosaic-fleet, which edits configurations",
-                e,
-            )
-            .hint("install it beside mosaic-agent")
-        })?,
-    };
-    let failed = Command::new(&fleet).arg("hooks").args(args).exec();
-    let doing = format!("starting {}", fleet.display());
-    Err(Failure::new(exit::MISSING, doing, failed))
 }

@@ -8,6 +8,7 @@ use crate::demo;
 use crate::failure::{Failure, exit};
 
 pub mod ask;
+mod beside;
 mod handoff;
 mod hook;
 mod hooks;
@@ -58,20 +59,9 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             quiet,
         } => send::verify(&name, id, contains, since, json, quiet),
         agent::Verb::Status { name, probe, json } => show::status(&name, probe, json),
-        agent::Verb::Replay {
-            file,
-            runtime,
-            json,
-        } => replay::replay(&file, runtime.as_deref(), json),
         agent::Verb::Explain { name, json } => show::explain(&name, json),
-        agent::Verb::ExplainCast {
-            file,
-            runtime,
-            at,
-            json,
-        } => replay::explain(&file, runtime.as_deref(), at, json),
         agent::Verb::Hook(args) => Ok(hook::hook(&args)),
-        agent::Verb::Hooks(args) => hook::hooks(&args),
+        agent::Verb::OfFleet(args) => Err(beside::become_fleet(args)),
         agent::Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
     }
 }
@@ -98,6 +88,17 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             runtime,
             json,
         } => hooks::hooks(verb, runtime.as_deref(), json).map(ExitCode::from),
+        fleet::Verb::Replay {
+            file,
+            runtime,
+            json,
+        } => replay::replay(&file, runtime.as_deref(), json).map(ExitCode::from),
+        fleet::Verb::ExplainCast {
+            file,
+            runtime,
+            at,
+            json,
+        } => replay::explain(&file, runtime.as_deref(), at, json).map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }
 }
