@@ -410,13 +410,16 @@ fn message_id(id: String) -> Result<String, lexopt::Error> {
     Ok(id)
 }
 
-/// Seconds, with a fraction if need be.
+/// Seconds, with a fraction if need be: `30`, `2.5`, `10s`.
 fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
-    text.strip_suffix('s')
-        .unwrap_or(text)
-        .parse::<f64>()
-        .ok()
-        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+    let number = text.strip_suffix('s').unwrap_or(text);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    let ms = format!("{fraction:0<3.3}");
+    let read = (is_digits(whole) && is_digits(fraction))
+        .then(|| Some((whole.parse::<u32>().ok()?, ms.parse::<u64>().ok()?)))
+        .flatten();
+    read.map(|(s, ms)| Duration::from_secs(s.into()) + Duration::from_millis(ms))
         .ok_or_else(|| format!("{text:?} is no number of seconds").into())
 }
 

@@ -5,7 +5,8 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::message::BODY_MAX;
 use super::receipt::unix_ms;
@@ -104,30 +105,22 @@ pub fn line(event: Option<&str>, payload: &[u8]) -> Vec<u8> {
     wire::line(&request)
 }
 
-/// What was heard from the runtime's hooks so far, for `status`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What was heard from the runtime's hooks so far: the member `hooks` of a status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// How many events.
     pub events: u64,
     /// How many of them told a prompt.
     pub prompts: u64,
-    /// The last one, and when it came in Unix milliseconds.
-    pub last: Option<(String, u64)>,
+    /// The last one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_event: Option<String>,
+    /// When that came, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_at_ms: Option<u64>,
 }
 
 impl Heard {
-    /// The member `hooks` of a status.
-    pub fn document(&self) -> Value {
-        let mut document = Map::new();
-        document.insert("events".into(), self.events.into());
-        document.insert("prompts".into(), self.prompts.into());
-        if let Some((event, at_ms)) = &self.last {
-            document.insert("last_event".into(), event.as_str().into());
-            document.insert("last_at_ms".into(), (*at_ms).into());
-        }
-        Value::Object(document)
-    }
-
     /// Remembers an event; the prompt it tells, if it does and the runtime's profile knows it for one.
     ///
     /// # Errors
@@ -144,7 +137,8 @@ impl Heard {
             return Err("hook needs `event`: 1 to 64 letters, digits, `.`, `_` and `-`");
         }
         self.events += 1;
-        self.last = Some((event.to_owned(), unix_ms(now)));
+        self.last_event = Some(event.to_owned());
+        self.last_at_ms = Some(unix_ms(now));
         let text = request.text.as_deref().filter(|t| !t.trim().is_empty());
         let says = rule.and_then(|rule| rule.says(event));
         let recorded = text.zip(says).map(|(text, says)| Recorded {
@@ -239,6 +233,7 @@ mod tests {
             assert!(take(name, "hi").is_err(), "{name:?}");
         }
         assert_eq!((heard.events, heard.prompts), (4, 2));
-        assert_eq!(heard.last, Some(("Submit".into(), 0)));
+        assert_eq!(heard.last_event.as_deref(), Some("Submit"));
+        assert_eq!(heard.last_at_ms, Some(0));
     }
 }

@@ -79,6 +79,20 @@ pub struct Request {
     pub event: Option<String>,
 }
 
+/// The answer to `hook`.
+#[derive(Clone, Debug, Serialize)]
+pub struct HookLine {
+    /// `mosaic.hook/1`.
+    pub schema: String,
+    /// Who speaks.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The event.
+    pub event: Option<String>,
+    /// It told a prompt.
+    pub prompt: bool,
+}
+
 /// The state of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,9 +175,9 @@ pub struct Status {
     pub rows: u16,
     /// Messages waiting in the sidecar.
     pub held: usize,
-    /// What the runtime's hooks have told ([`super::hook::Heard`]), read by programs only.
+    /// What the runtime's hooks have told.
     #[serde(default)]
-    pub hooks: serde_json::Value,
+    pub hooks: super::hook::Heard,
     /// How the runtime ended: an exit code or a signal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exit: Option<String>,
@@ -214,9 +228,9 @@ pub struct ScreenLine {
 pub struct ErrorLine {
     /// `mosaic.error/1`.
     pub schema: String,
-    /// Who speaks.
+    /// Who speaks, where that is known yet.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: Option<Origin>,
     /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`.
     pub error: String,
     /// A sentence for people.

@@ -24,7 +24,8 @@ use crate::pure::harness::{Asker, Harness, Now};
 use crate::pure::hook;
 use crate::pure::receipt::{Receipt, Verdict};
 use crate::pure::wire::{
-    self, ErrorLine, Hello, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine, Status,
+    self, ErrorLine, Hello, HookLine, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine,
+    Status,
 };
 
 /// Most connections at once.
@@ -339,9 +340,13 @@ async fn write(stream: &mut UnixStream, bytes: &[u8]) -> bool {
 }
 
 fn bare_error(word: &str, message: &str) -> Vec<u8> {
-    wire::line(&serde_json::json!({
-        "schema": "mosaic.error/1", "error": word, "message": message, "exit": exit::USAGE,
-    }))
+    wire::line(&ErrorLine {
+        schema: "mosaic.error/1".into(),
+        origin: None,
+        error: word.into(),
+        message: message.into(),
+        exit: exit::USAGE,
+    })
 }
 
 /// Thousands of clients need descriptors; the runtime was started before and keeps its own limit.
@@ -369,7 +374,7 @@ pub fn hello_line(origin: Origin) -> Vec<u8> {
 pub fn error_line(origin: Origin, error: &str, message: &str, exit: u8) -> Vec<u8> {
     wire::line(&ErrorLine {
         schema: "mosaic.error/1".into(),
-        origin,
+        origin: Some(origin),
         error: error.into(),
         message: message.into(),
         exit,
@@ -490,7 +495,7 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         cols: size.cols,
         rows: size.rows,
         held: harness.held(),
-        hooks: facts.hooks.document(),
+        hooks: facts.hooks.clone(),
         exit: ended.map(crate::pure::harness::Ended::words),
         last_receipt: harness.ledger().last().cloned(),
         warnings,
@@ -515,10 +520,12 @@ pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
 
 /// The answer to `hook`.
 pub fn hook_line(origin: Origin, event: Option<String>, prompt: bool) -> Vec<u8> {
-    wire::line(&serde_json::json!({
-        "schema": "mosaic.hook/1", "tenant_id": origin.tenant_id, "host": origin.host,
-        "agent": origin.agent, "event": event, "prompt": prompt,
-    }))
+    wire::line(&HookLine {
+        schema: "mosaic.hook/1".into(),
+        origin,
+        event,
+        prompt,
+    })
 }
 
 /// The answer to `explain`.

@@ -67,10 +67,7 @@ pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> 
     row(
         "alive",
         status.alive_ms_ago.map_or("not proven yet".into(), |ms| {
-            format!(
-                "proven {:.1} s ago",
-                Duration::from_millis(ms).as_secs_f32()
-            )
+            format!("proven {}.{} s ago", ms / 1_000, ms / 100 % 10)
         }),
     );
     row("terminal", format!("{}x{}", status.cols, status.rows));
@@ -80,7 +77,7 @@ pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> 
     if status.held > 0 {
         row("held", format!("{} messages", status.held));
     }
-    if let Some(event) = status.hooks.get("last_event").and_then(|e| e.as_str()) {
+    if let Some(event) = &status.hooks.last_event {
         row("hooks", format!("last told {event}"));
     }
     if let Some(last) = &status.last_receipt {
