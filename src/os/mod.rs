@@ -6,12 +6,14 @@
 #![allow(unsafe_code)]
 
 pub mod files;
+pub mod notify;
 pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod pump;
 pub mod signals;
 pub mod socket;
+pub mod systemd;
 pub mod tmux;
 pub mod tty;
 pub mod watch;
