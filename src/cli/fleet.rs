@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use lexopt::prelude::*;
 
 use crate::failure::{Failure, exit};
+use crate::units::AgentName;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -16,8 +17,36 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Put our systemd units in place, take them away, or show them.
+    Units {
+        /// Which of these.
+        verb: UnitsVerb,
+        /// Replace files that are not ours.
+        force: bool,
+        /// As JSON.
+        json: bool,
+    },
+    /// Be the main process of an agent's unit.
+    Supervise(AgentName),
+    /// End what is left of an agent whose unit is down.
+    End(AgentName),
+    /// Put an agent's process into a scope of its own.
+    Enclose(AgentName, i32),
+    /// Start the tmux server that the agents live on.
+    Hold,
     /// Be the embedded demo runtime, with these arguments.
     DemoTui(Vec<OsString>),
+}
+
+/// What to do with the units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitsVerb {
+    /// Put them in place.
+    Install,
+    /// Take them away.
+    Remove,
+    /// Say what is there.
+    Status,
 }
 
 /// The text of `--help`.
@@ -31,9 +60,17 @@ Examples
 
 Verbs
   ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
+  units install|remove|status [--json]   the systemd units of the fleet, for this user (docs/systemd.md);
+                                   install --force also replaces units that are not ours
   demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
 
-Exit codes: 0 done, 1 internal, 2 usage, 78 configuration.
+For the units
+  supervise NAME                   what `mosaic-agent launch --supervise NAME` becomes
+  end NAME                         end what is left of an agent whose unit is down
+  enclose NAME PID                 put the process of its pane into a scope with its limits
+  hold                             start the tmux server of the agents
+
+Exit codes: 0 done, 1 internal, 2 usage, 69 tmux is missing, 78 configuration.
 ";
 
 /// Reads the command line.
@@ -72,6 +109,55 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             }
             Ok(Verb::Ps { json })
         }
+        "units" => read_units(&mut parser),
+        "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
+        "end" => Ok(Verb::End(read_agent(&mut parser)?)),
+        "enclose" => {
+            let name = read_agent(&mut parser)?;
+            Ok(Verb::Enclose(name, parser.value()?.parse()?))
+        }
+        "hold" => match parser.next()? {
+            None => Ok(Verb::Hold),
+            Some(other) => Err(other.unexpected()),
+        },
         other => Err(format!("there is no verb {other:?}").into()),
     }
+}
+
+fn read_agent(parser: &mut lexopt::Parser) -> Result<AgentName, lexopt::Error> {
+    match parser.next()? {
+        Some(Value(name)) => AgentName::new(&name.string()?).map_err(Into::into),
+        Some(other) => Err(other.unexpected()),
+        None => Err("which agent? A name is missing".into()),
+    }
+}
+
+fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut verb, mut force, mut json) = (None, false, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            Long("force") if verb == Some(UnitsVerb::Install) => force = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Value(word) if verb.is_none() => {
+                verb = Some(match word.string()?.as_str() {
+                    "install" => UnitsVerb::Install,
+                    "remove" => UnitsVerb::Remove,
+                    "status" => UnitsVerb::Status,
+                    other => {
+                        return Err(format!(
+                            "units {other:?}? There are install, remove and status"
+                        )
+                        .into());
+                    }
+                });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Units {
+        verb: verb.ok_or("what about the units? install, remove or status")?,
+        force,
+        json,
+    })
 }
