@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 mod client;
 mod demo;
+mod manager;
 mod pane;
 mod process;
 mod sandbox;
 
 pub use client::Client;
 pub use demo::{Demo, Log, Receipt};
+pub use manager::{Managed, skip};
 pub use pane::Pane;
 pub use process::{Output, Running, kill, pid_is_alive, process_state};
 pub use sandbox::{Heartbeat, Sandbox};
