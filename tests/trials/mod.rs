@@ -7,6 +7,7 @@
 // Each of the two users leaves some of it unused.
 #![allow(dead_code, unused_imports)]
 
+mod available;
 mod chance;
 mod rig;
 pub mod scenes;
@@ -21,10 +22,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+pub use available::{available, skip};
 use chance::Chance;
 pub use chance::Shape;
 use scenes::{Scene, Stage};
 pub use shots::{Fault, Shot};
+pub use stub::Stub;
 pub use table::{anomalies, lines, table};
 
 /// The scenes of one runtime, played in one session of it.
