@@ -9,7 +9,7 @@ use support::runtimes::{available, skip};
 use support::{Pane, Sandbox};
 use trials::scenes::Hand;
 use trials::scenes::Scene::{self, *};
-use trials::{Fault, Shape, Shot};
+use trials::{Fault, Shape, Shot, available, skip};
 
 /// Scenes that every runtime has.
 const COMMON: [Scene; 17] = [

@@ -70,6 +70,11 @@ pub enum Verb {
         /// Print nothing when all is well.
         quiet: bool,
     },
+    /// Be the main process of an agent's unit, as `mosaic-fleet`.
+    Supervise {
+        /// The agent; from the environment if not given.
+        name: Option<AgentName>,
+    },
     /// Deliver a message.
     Send {
         /// The message and how to treat it.
@@ -139,6 +144,8 @@ Examples
 Verbs
   run NAME [-- CMD ARG...]     be the sidecar of CMD in this terminal
   launch NAME                  make the tmux session that runs `run NAME`; idempotent
+      --supervise              stay as the main process of its systemd unit (docs/systemd.md)
+  units install|remove|status  the systemd units of a fleet, for this user
   send NAME [-m TEXT | -f FILE | -]
       --verify                 wait for the verdict (else: hand over, and ask `verify` later)
       --timeout SECONDS        how long it may wait for its turn (default 30;
@@ -201,7 +208,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "hooks" | "replay" => of_fleet(verb.as_str(), parser.raw_args()?.collect()),
+        "hooks" | "replay" | "units" => of_fleet(verb.as_str(), parser.raw_args()?.collect()),
         "explain" => {
             let args: Vec<OsString> = parser.raw_args()?.collect();
             // A recording needs no agent.
@@ -262,16 +269,20 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 }
 
 fn read_launch(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut quiet) = (None, false);
+    let (mut name, mut quiet, mut supervise) = (None, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("quiet") | Short('q') => quiet = true,
+            Long("supervise") => supervise = true,
             Long("help") | Short('h') => return Ok(help("launch")),
             Value(value) if name.is_none() => name = Some(agent(value)?),
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Verb::Launch { name, quiet })
+    Ok(match supervise {
+        true => Verb::Supervise { name },
+        false => Verb::Launch { name, quiet },
+    })
 }
 
 fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::failure::{Failure, exit};
+use crate::units::AgentName;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub enum Verb {
     /// Install, remove or show the hooks of the runtimes.
     Hooks {
         /// What to do.
-        verb: HooksVerb,
+        verb: Setup,
         /// For one runtime; for all if not given.
         runtime: Option<String>,
         /// As JSON.
@@ -46,16 +47,33 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Put our systemd units in place, take them away, or show them.
+    Units {
+        /// Which of these.
+        verb: Setup,
+        /// Replace files that are not ours.
+        force: bool,
+        /// As JSON.
+        json: bool,
+    },
+    /// Be the main process of an agent's unit.
+    Supervise(AgentName),
+    /// End what is left of an agent whose unit is down.
+    End(AgentName),
+    /// Put an agent's process into a scope of its own.
+    Enclose(AgentName, i32),
+    /// Start the tmux server that the agents live on.
+    Hold,
     /// Be the embedded demo runtime, with these arguments.
     DemoTui(Vec<OsString>),
 }
 
-/// What to do with hooks.
+/// What to do with hooks or units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HooksVerb {
-    /// Put them in.
+pub enum Setup {
+    /// Put them in place.
     Install,
-    /// Take them out.
+    /// Take them away.
     Remove,
     /// Say what is there.
     Status,
@@ -75,12 +93,20 @@ Verbs
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
+  units install|remove|status [--json]   the systemd units of the fleet, for this user (docs/systemd.md);
+                                   install --force also replaces units that are not ours
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
                                    both take --json
   demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
 
-Exit codes: 0 done, 1 internal, 2 usage, 78 configuration.
+For the units
+  supervise NAME                   what `mosaic-agent launch --supervise NAME` becomes
+  end NAME                         end what is left of an agent whose unit is down
+  enclose NAME PID                 put the process of its pane into a scope with its limits
+  hold                             start the tmux server of the agents
+
+Exit codes: 0 done, 1 internal, 2 usage, 69 tmux is missing, 78 configuration.
 ";
 
 /// Reads the command line.
@@ -122,6 +148,17 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "hooks" => read_hooks(&mut parser),
         "replay" => read_replay(&mut parser),
         "explain" => read_explain(&mut parser),
+        "units" => read_units(&mut parser),
+        "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
+        "end" => Ok(Verb::End(read_agent(&mut parser)?)),
+        "enclose" => {
+            let name = read_agent(&mut parser)?;
+            Ok(Verb::Enclose(name, parser.value()?.parse()?))
+        }
+        "hold" => match parser.next()? {
+            None => Ok(Verb::Hold),
+            Some(other) => Err(other.unexpected()),
+        },
         other => Err(format!("there is no verb {other:?}").into()),
     }
 }
@@ -170,19 +207,7 @@ fn read_hooks(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         match arg {
             Long("json") => json = true,
             Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
-            Value(word) if verb.is_none() => {
-                verb = Some(match word.string()?.as_str() {
-                    "install" => HooksVerb::Install,
-                    "remove" => HooksVerb::Remove,
-                    "status" => HooksVerb::Status,
-                    other => {
-                        return Err(format!(
-                            "hooks {other:?}? There are install, remove and status"
-                        )
-                        .into());
-                    }
-                });
-            }
+            Value(word) if verb.is_none() => verb = Some(setup("hooks", &word.string()?)?),
             Value(name) if runtime.is_none() => runtime = Some(name.string()?),
             other => return Err(other.unexpected()),
         }
@@ -192,4 +217,39 @@ fn read_hooks(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         runtime,
         json,
     })
+}
+
+fn read_agent(parser: &mut lexopt::Parser) -> Result<AgentName, lexopt::Error> {
+    match parser.next()? {
+        Some(Value(name)) => AgentName::new(&name.string()?).map_err(Into::into),
+        Some(other) => Err(other.unexpected()),
+        None => Err("which agent? A name is missing".into()),
+    }
+}
+
+fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let (mut verb, mut force, mut json) = (None, false, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            Long("force") if verb == Some(Setup::Install) => force = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Value(word) if verb.is_none() => verb = Some(setup("units", &word.string()?)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Units {
+        verb: verb.ok_or("what about the units? install, remove or status")?,
+        force,
+        json,
+    })
+}
+
+fn setup(of: &str, word: &str) -> Result<Setup, lexopt::Error> {
+    match word {
+        "install" => Ok(Setup::Install),
+        "remove" => Ok(Setup::Remove),
+        "status" => Ok(Setup::Status),
+        other => Err(format!("{of} {other:?}? There are install, remove and status").into()),
+    }
 }

@@ -97,6 +97,22 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// What the holder of a lock wrote into it; none if nobody holds it.
+    pub fn holder(path: &Path) -> Option<String> {
+        let file = open_foreign(path).ok()?;
+        // A shared lock is refused only by the exclusive one of a holder, and is given back at once.
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => None,
+            Err((file, _)) => {
+                let mut owner = String::new();
+                file.take(32).read_to_string(&mut owner).ok()?;
+                Some(owner.trim().to_owned())
+            }
+        }
+    }
+}
+
 /// Replaces a file whole: readers find the old text or the new one, nothing between.
 ///
 /// One fixed temporary name, so that a kill leaves at most one behind and the next write reuses it.

@@ -7,6 +7,7 @@
 
 pub mod brief;
 pub mod files;
+pub mod notify;
 pub mod pidfd;
 pub mod process;
 pub mod pty;
@@ -14,6 +15,7 @@ pub mod pump;
 pub mod rewrite;
 pub mod signals;
 pub mod socket;
+pub mod systemd;
 pub mod tmux;
 pub mod tty;
 pub mod watch;

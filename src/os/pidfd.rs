@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 
@@ -26,9 +27,24 @@ impl PidFd {
 
     /// Whether the process has ended (it may still be a zombie).
     pub fn has_ended(&self) -> bool {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Waits for the process to end; false if it has not within that time.
+    pub fn ends_within(&self, time: Duration) -> bool {
         use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|n| n > 0)
+        let deadline = Instant::now() + time;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, left) {
+                Ok(n) if n > 0 => return true,
+                // A signal of ours cuts the sleep short.
+                Err(nix::errno::Errno::EINTR) => {}
+                _ => return false,
+            }
+        }
     }
 
     /// Sends a signal to this process and no other.

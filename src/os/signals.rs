@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::libc;
 use signal_hook::low_level::pipe;
@@ -55,6 +56,20 @@ impl Signals {
     /// Becomes readable when a signal has come.
     pub fn readable(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
+    }
+
+    /// Sleeps until a signal has come or `also` is readable, at most that long.
+    pub fn wait(&self, also: Option<&impl AsFd>, at_most: Duration) {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut fds = vec![PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        fds.extend(also.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        // Rounded up, so that it is over when it has returned; nobody waits for 24 days.
+        let ms = at_most.as_micros().div_ceil(1_000);
+        let ms = i32::try_from(ms).unwrap_or(i32::MAX);
+        let _ = poll(
+            &mut fds,
+            PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX),
+        );
     }
 
     /// The signals that came since the last call; several of one kind count once.

@@ -56,6 +56,16 @@ impl Tmux {
             .success())
     }
 
+    /// The server's pid, if one runs.
+    ///
+    /// # Errors
+    /// tmux cannot be started.
+    pub fn server(&self) -> io::Result<Option<i32>> {
+        let output = self.ask(&["list-sessions", "-F", "#{pid}"])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().next().and_then(|pid| pid.parse().ok()))
+    }
+
     /// Makes a detached session that runs `argv` in `dir`, and returns the pane's pid.
     ///
     /// # Errors

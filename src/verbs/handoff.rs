@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::os::socket;
 
 /// Variables that belong to the pane, not to the launcher, or only to the launcher's own process.
-const NOT_HANDED_ON: [&str; 19] = [
+const NOT_HANDED_ON: [&str; 22] = [
     "TERM",
     "TERM_PROGRAM",
     "TERM_PROGRAM_VERSION",
@@ -37,6 +37,9 @@ const NOT_HANDED_ON: [&str; 19] = [
     "LISTEN_PID",
     "LISTEN_FDS",
     "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "SYSTEMD_EXEC_PID",
+    "MANAGERPID",
 ];
 
 /// What a launcher without them (`env -i`) cannot take away: nothing works well without.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::place::Place;
-use crate::cli::fleet::HooksVerb;
+use crate::cli::fleet::Setup;
 use crate::failure::{Failure, exit};
 use crate::os::{files, pty, rewrite};
 use crate::pure::extension;
@@ -50,7 +50,7 @@ struct Target<'a> {
 ///
 /// # Errors
 /// 2 for an unknown runtime, 78 for a file that cannot be read or changed; the others are done all the same.
-pub fn hooks(verb: HooksVerb, only: Option<&str>, json: bool) -> Result<u8, Failure> {
+pub fn hooks(verb: Setup, only: Option<&str>, json: bool) -> Result<u8, Failure> {
     let place = Place::here()?;
     let profiles = Profiles::with(&files::profile_files(&place.settings.profile_dir));
     let known: Vec<&Profile> = profiles
@@ -79,7 +79,7 @@ pub fn hooks(verb: HooksVerb, only: Option<&str>, json: bool) -> Result<u8, Fail
             agent: &agent,
         };
         // Asked for all of them, a runtime that was never used here is left alone.
-        if only.is_some() || verb != HooksVerb::Install || target.dir.is_dir() {
+        if only.is_some() || verb != Setup::Install || target.dir.is_dir() {
             rows.push(target.perform(verb));
         }
     }
@@ -98,7 +98,7 @@ pub fn hooks(verb: HooksVerb, only: Option<&str>, json: bool) -> Result<u8, Fail
             show(row);
         }
     }
-    Ok(if failed && verb != HooksVerb::Status {
+    Ok(if failed && verb != Setup::Status {
         exit::CONFIG
     } else {
         exit::OK
@@ -182,11 +182,11 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 impl Target<'_> {
-    fn perform(&self, verb: HooksVerb) -> Row {
+    fn perform(&self, verb: Setup) -> Row {
         let done = match verb {
-            HooksVerb::Install => self.install(),
-            HooksVerb::Remove => self.remove(),
-            HooksVerb::Status => Ok(false),
+            Setup::Install => self.install(),
+            Setup::Remove => self.remove(),
+            Setup::Status => Ok(false),
         };
         let state = self.state();
         let note = Some(&self.rule.note).filter(|n| !n.is_empty() && matches!(done, Ok(true)));
@@ -200,7 +200,7 @@ impl Target<'_> {
                 Err(_) => "unknown",
             },
             changed: matches!(done, Ok(true)),
-            note: note.filter(|_| verb == HooksVerb::Install).cloned(),
+            note: note.filter(|_| verb == Setup::Install).cloned(),
             problem: done.err().or(state.err()),
         }
     }

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use super::ask;
 use super::handoff::{self, Report};
 use super::place::Place;
-use super::program;
+use super::{beside, program};
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pidfd::PidFd;
+use crate::os::process;
 use crate::os::pty;
 use crate::os::socket::{self, Bound};
+use crate::os::systemd;
 use crate::os::tmux::Tmux;
 use crate::pure::settings::Settings;
 use crate::units::AgentName;
@@ -39,7 +41,10 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
     };
     let doing = || format!("launching the agent {name}");
     if tmux.has_session(name.as_str()).doing(doing)? {
-        return already_there(&place, name, &tmux, tell);
+        if !is_left_over(&tmux, name).doing(doing)? {
+            return already_there(&place, name, &tmux, tell);
+        }
+        tmux.kill_session(name.as_str()).doing(doing)?;
     }
     // Before anything is made, so that a missing runtime leaves nothing behind.
     program::check(&place, name)?;
@@ -75,7 +80,11 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
                 .hint("see whether `tmux new-session -d` works by hand"));
         }
     };
-    match wait_for_report(&listener, bound, pane) {
+    let reported = wait_for_run(&listener, bound, pane).and_then(|(stream, deadline)| {
+        enclose(name, pane);
+        exchange(stream, deadline)
+    });
+    match reported {
         Ok(Report::Ready { sidecar, pid }) => {
             tell(&format!(
                 "started {name} (sidecar {sidecar}, runtime {pid})"
@@ -96,6 +105,35 @@ fn socket_flag(tmux: &Tmux) -> String {
     } else {
         format!(" -L {}", tmux.socket)
     }
+}
+
+/// Has the process of the pane put into a scope of its own, where there is a manager that can do so. It waits
+/// for its environment and has no children yet: all that it starts later will be in there.
+fn enclose(name: &AgentName, pane: i32) {
+    if !systemd::is_there() {
+        return;
+    }
+    let done = beside::find("mosaic-fleet").map(|fleet| {
+        std::process::Command::new(fleet)
+            .args(["enclose", name.as_str(), &pane.to_string()])
+            .status()
+            .is_ok_and(|status| status.success())
+    });
+    // Why, it has said itself.
+    if !done.unwrap_or(false) {
+        eprintln!(
+            "mosaic-agent: {name} has no scope of its own: it lives where tmux has put it, without limits"
+        );
+    }
+}
+
+/// Whether every process of a session has ended: kept by `remain-on-exit`, or by a tmux that has missed the
+/// end of a process which was stopped and continued before (seen in 3.3a) and holds a zombie.
+fn is_left_over(tmux: &Tmux, name: &AgentName) -> io::Result<bool> {
+    let mut panes = tmux.panes()?;
+    panes.retain(|pane| pane.session == name.as_str());
+    let ended = |pid| matches!(process::state_letter(pid), None | Some('Z' | 'X'));
+    Ok(!panes.is_empty() && panes.iter().all(|pane| pane.dead || ended(pane.pid)))
 }
 
 /// A session of that name exists: fine if a sidecar answers in it, or is about to.
@@ -126,8 +164,13 @@ fn already_there(
     }
 }
 
-/// Waits until the `run` in the pane has connected and reported.
-fn wait_for_report(listener: &UnixListener, bound: Bound, pane: i32) -> io::Result<Report> {
+/// Waits until the `run` in the pane has connected; it waits for its environment then. Also until when it
+/// must be up.
+fn wait_for_run(
+    listener: &UnixListener,
+    bound: Bound,
+    pane: i32,
+) -> io::Result<(UnixStream, Instant)> {
     let deadline = Instant::now() + UP_WITHIN;
     let pane = PidFd::open(pane);
     let gone = || io::Error::other("the process in the pane ended before it said anything");
@@ -152,7 +195,7 @@ fn wait_for_report(listener: &UnixListener, bound: Bound, pane: i32) -> io::Resu
     };
     // Nobody else is expected: the path goes at once, also if we are killed while waiting.
     drop(bound);
-    exchange(stream, deadline)
+    Ok((stream, deadline))
 }
 
 fn exchange(mut stream: UnixStream, deadline: Instant) -> io::Result<Report> {

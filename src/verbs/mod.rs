@@ -10,6 +10,7 @@ use crate::failure::{Failure, exit};
 pub mod ask;
 mod beside;
 mod handoff;
+mod hold;
 mod hook;
 mod hooks;
 mod journal;
@@ -21,10 +22,13 @@ mod ps;
 mod records;
 mod replay;
 pub mod run;
+mod scope;
 mod send;
 mod server;
 mod setup;
 mod show;
+mod supervise;
+mod unit_files;
 
 /// Does what the command line asks for; returns the exit code.
 ///
@@ -44,6 +48,13 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
                 None => place::name_from_environment("launch")?,
             };
             launch::launch(&name, quiet)
+        }
+        agent::Verb::Supervise { name } => {
+            let name = match name {
+                Some(name) => name,
+                None => place::name_from_environment("launch")?,
+            };
+            Err(beside::become_fleet(["supervise", name.as_str()]))
         }
         agent::Verb::Send {
             options,
@@ -99,6 +110,13 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             at,
             json,
         } => replay::explain(&file, runtime.as_deref(), at, json).map(ExitCode::from),
+        fleet::Verb::Units { verb, force, json } => {
+            unit_files::units(verb, force, json).map(ExitCode::from)
+        }
+        fleet::Verb::Supervise(name) => supervise::supervise(&name).map(ExitCode::from),
+        fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
+        fleet::Verb::Enclose(name, pid) => scope::enclose(&name, pid).map(ExitCode::from),
+        fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }
 }

@@ -143,6 +143,12 @@ fn tmux_socket() -> Option<String> {
     })
 }
 
+/// The pid of the sidecar that owns an agent, if one does.
+pub fn owner(place: &Place, name: &AgentName) -> Option<i32> {
+    let path = place.settings.run_dir.join(format!("{name}.lock"));
+    files::Lock::holder(&path)?.parse().ok()
+}
+
 /// One owner per agent: a lock beside the heartbeat and one beside the socket.
 fn own(place: &Place, name: &AgentName) -> Result<Vec<files::Lock>, Failure> {
     let mut dirs = vec![place.settings.run_dir.clone()];

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 mod client;
 mod demo;
+mod manager;
 mod pane;
 mod process;
 pub mod runtimes;
@@ -19,6 +20,7 @@ mod sandbox;
 
 pub use client::Client;
 pub use demo::{Demo, Log, Receipt};
+pub use manager::{Managed, skip};
 pub use pane::Pane;
 pub use process::{Output, Running, code, kill, pid_is_alive, process_state};
 pub use sandbox::{Heartbeat, Sandbox};

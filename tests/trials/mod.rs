@@ -34,6 +34,7 @@ pub use rig::{How, Receipt, Rig, Start, wait_until};
 use scenes::Scene;
 pub use shots::{Fault, Shot};
 use stage::Stage;
+pub use stub::Stub;
 pub use table::{anomalies, lines, scenario_table, table};
 
 /// The scenes of one runtime, played in one session of it.

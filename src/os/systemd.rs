@@ -1,0 +1,90 @@
+//! The user's service manager, spoken to through the programs that come with it.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A scope that is to hold processes which run already.
+pub struct Scope<'a> {
+    /// The unit's name, with `.scope`.
+    pub unit: &'a str,
+    /// What `systemctl status` shows.
+    pub description: &'a str,
+    /// The process. Children that it has already stay where they are.
+    pub pid: i32,
+    /// `MemoryMax=` in bytes.
+    pub memory_max: Option<u64>,
+    /// `CPUQuotaPerSecUSec=`: microseconds of CPU time a second.
+    pub cpu_us: Option<u64>,
+    /// How long what is in it may take to end after SIGTERM, in microseconds.
+    pub stop_us: u64,
+}
+
+/// Whether this user's manager listens: its private socket is there.
+pub fn is_there() -> bool {
+    std::env::var_os("XDG_RUNTIME_DIR")
+        .is_some_and(|dir| Path::new(&dir).join("systemd/private").exists())
+}
+
+/// Runs `systemctl --user`.
+///
+/// # Errors
+/// It cannot be started.
+pub fn systemctl(args: &[&str]) -> io::Result<Output> {
+    Command::new("systemctl")
+        .arg("--user")
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+}
+
+/// Asks the manager to make a scope. It does so soon after the answer.
+///
+/// # Errors
+/// What it said: a scope of this name exists, a property is refused, there is no bus.
+pub fn start_scope(scope: &Scope<'_>) -> io::Result<()> {
+    let (pid, stop) = (scope.pid.to_string(), scope.stop_us.to_string());
+    let mut properties = vec![
+        vec!["Description", "s", scope.description],
+        vec!["PIDs", "au", "1", &pid],
+        vec!["CollectMode", "s", "inactive-or-failed"],
+        vec!["TimeoutStopUSec", "t", &stop],
+    ];
+    let limits = [
+        ("MemoryMax", scope.memory_max),
+        ("CPUQuotaPerSecUSec", scope.cpu_us),
+    ]
+    .map(|(name, value)| (name, value.map(|v| v.to_string())));
+    for (name, value) in &limits {
+        properties.extend(value.as_deref().map(|v| vec![*name, "t", v]));
+    }
+    let output = Command::new("busctl")
+        .args(["--user", "--quiet", "call", "org.freedesktop.systemd1"])
+        .args([
+            "/org/freedesktop/systemd1",
+            "org.freedesktop.systemd1.Manager",
+            "StartTransientUnit",
+            "ssa(sv)a(sa(sv))",
+            scope.unit,
+            "fail",
+            &properties.len().to_string(),
+        ])
+        .args(properties.concat())
+        .arg("0")
+        .stdin(Stdio::null())
+        .output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(said.trim().to_owned()))
+}
+
+/// Whether a process is in this unit.
+pub fn holds(unit: &str, pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| {
+        text.lines()
+            .filter_map(|line| line.rsplit('/').next())
+            .any(|last| last == unit)
+    })
+}

@@ -1,0 +1,311 @@
+//! `launch --supervise NAME`, performed by `mosaic-fleet`: the main process of an agent's unit.
+//!
+//! It launches the agent, or adopts the one that runs already, and stays: one poll on the sidecar's pidfd
+//! and our signals. What keeps a unit alive for systemd is a real answer of the sidecar and nothing else.
+
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use super::ask::{self, NoAnswer};
+use super::place::Place;
+use super::{beside, scope, setup};
+use crate::failure::{Doing, Failure, exit};
+use crate::os::notify::Notify;
+use crate::os::pidfd::PidFd;
+use crate::os::signals::Signals;
+use crate::os::{files, process};
+use crate::pure::beat::{Found, READ_MAX};
+use crate::pure::supervise::{self, Pace};
+use crate::pure::wire::Status;
+use crate::units::AgentName;
+
+/// The sidecar gives its runtime 5 s, and 2 s to show its last output; then it writes its last words.
+const SIDECAR_GRACE: Duration = Duration::from_secs(9);
+
+/// How long a killed process may take to be gone.
+const KILLED_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a sidecar that is starting or ending may keep an agent without answering.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A running sidecar, held.
+struct Sidecar {
+    pid: i32,
+    fd: PidFd,
+}
+
+/// Supervises an agent until it has ended or we are asked to end it.
+///
+/// Returns the runtime's exit code, or 0 after SIGTERM.
+///
+/// # Errors
+/// The agent could not be launched.
+pub fn supervise(name: &AgentName) -> Result<u8, Failure> {
+    process::keep_memory_small();
+    let place = Place::here()?;
+    let patience = std::env::var("MOSAIC_AGENT_RESTART_WEDGED").ok();
+    let patience = supervise::wedged_limit(patience.as_deref().filter(|t| !t.is_empty()))
+        .map_err(|e| Failure::new(exit::CONFIG, "reading the environment", e))?;
+    // Before anything is started: a limit that makes no sense is no limit.
+    scope::limits()?;
+    let notify = Notify::from_environment();
+    let pace = Pace::of(notify.watchdog());
+    let mut monitor = Monitor {
+        signals: Signals::listen().doing(|| "listening to signals".into())?,
+        name,
+        place,
+        notify,
+        pace,
+        patience,
+        said: String::new(),
+        asked_to_stop: false,
+    };
+    let (sidecar, status) = match monitor.adopt()? {
+        Some(found) => found,
+        None => match monitor.launch()? {
+            exit::OK => monitor.adopt()?.ok_or_else(|| {
+                Failure::new(
+                    exit::INTERNAL,
+                    format!("launching {name}"),
+                    "it has ended again",
+                )
+            })?,
+            code => return Ok(code),
+        },
+    };
+    monitor.tell("READY=1");
+    monitor.answered(&status);
+    let first = monitor.pace.after(status.state);
+    Ok(monitor.watch(&sidecar, first))
+}
+
+struct Monitor<'a> {
+    name: &'a AgentName,
+    place: Place,
+    notify: Notify,
+    signals: Signals,
+    pace: Pace,
+    /// How long the agent may be wedged.
+    patience: Option<Duration>,
+    /// The last status line.
+    said: String,
+    asked_to_stop: bool,
+}
+
+/// What follows from a question.
+enum Asked {
+    /// The next one, so long after this one.
+    Again(Duration),
+    /// The agent has been wedged for longer than it may.
+    Wedged,
+}
+
+impl Monitor<'_> {
+    /// A manager that cannot be told ends us by its watchdog: nothing is to be done about it here.
+    fn tell(&self, assignments: &str) {
+        let _ = self.notify.tell(assignments);
+    }
+
+    fn say(&mut self, line: String) {
+        if line != self.said {
+            self.tell(&format!("STATUS={line}"));
+            self.said = line;
+        }
+    }
+
+    fn answered(&mut self, status: &Status) {
+        self.tell("WATCHDOG=1");
+        self.say(supervise::line(status));
+    }
+
+    /// The sidecar that answers, if one does. One that owns the agent and does not answer is ended: nothing
+    /// can be said of its runtime, and it would keep the next one out.
+    fn adopt(&mut self) -> Result<Option<(Sidecar, Status)>, Failure> {
+        let ask = |within| ask::status(&self.place, self.name, within);
+        let deadline = Instant::now() + ANSWERS_WITHIN;
+        let status = loop {
+            match ask(ANSWERS_WITHIN) {
+                Ok(status) => break status,
+                Err(NoAnswer::Gone(_)) if setup::owner(&self.place, self.name).is_none() => {
+                    return Ok(None);
+                }
+                // It is starting or ending.
+                Err(NoAnswer::Gone(_)) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(_) => {
+                    end_silent(&self.place, self.name);
+                    return Ok(None);
+                }
+            }
+        };
+        let Ok(pid) = i32::try_from(status.sidecar) else {
+            return Ok(None);
+        };
+        let doing = || format!("holding the sidecar of {}", self.name);
+        let fd = match PidFd::open(pid) {
+            Ok(fd) => fd,
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            Err(e) => return Err(Failure::new(exit::INTERNAL, doing(), e)),
+        };
+        // It answers with this pid while we hold the descriptor: the pid was not recycled in between.
+        match ask(ANSWERS_WITHIN) {
+            Ok(again) if again.sidecar == status.sidecar => Ok(Some((Sidecar { pid, fd }, again))),
+            Ok(_) | Err(NoAnswer::Gone(_)) => Ok(None),
+            Err(e) => Err(Failure::new(exit::INTERNAL, doing(), format!("{e:?}"))),
+        }
+    }
+
+    /// Runs `mosaic-agent launch NAME` to its end; returns its exit code. Asked to stop meanwhile, we wait for
+    /// it: a launch that is cut short leaves an agent that nobody holds.
+    fn launch(&mut self) -> Result<u8, Failure> {
+        self.say("starting the runtime".into());
+        let agent = beside::find("mosaic-agent")?;
+        let mut child = Command::new(&agent)
+            .arg("launch")
+            .arg(self.name.as_str())
+            .spawn()
+            .doing(|| format!("starting {}", agent.display()))?;
+        loop {
+            // The end of the child is a signal, too.
+            self.take_signals();
+            let ended = child.try_wait().doing(|| "waiting for the launch".into())?;
+            if let Some(status) = ended {
+                return Ok(code_of(status));
+            }
+            self.signals.wait(None::<&PidFd>, Duration::from_secs(1));
+        }
+    }
+
+    fn take_signals(&mut self) {
+        let asked = |signal: &i32| matches!(*signal, libc::SIGTERM | libc::SIGINT);
+        if self.signals.take().iter().any(asked) {
+            self.asked_to_stop = true;
+        }
+    }
+
+    fn watch(&mut self, sidecar: &Sidecar, first: Duration) -> u8 {
+        let mut next = Instant::now() + first;
+        loop {
+            self.take_signals();
+            if self.asked_to_stop {
+                return self.stop(sidecar);
+            }
+            if sidecar.fd.has_ended() {
+                return self.ended(sidecar);
+            }
+            if Instant::now() >= next {
+                let asked = Instant::now();
+                match self.ask(sidecar) {
+                    Asked::Wedged => {
+                        end(&sidecar.fd);
+                        scope::end(self.name);
+                        return exit::LATER;
+                    }
+                    Asked::Again(after) => next = asked + after,
+                }
+                continue;
+            }
+            let left = next.saturating_duration_since(Instant::now());
+            self.signals.wait(Some(&sidecar.fd), left);
+        }
+    }
+
+    fn ask(&mut self, sidecar: &Sidecar) -> Asked {
+        match ask::status(&self.place, self.name, self.pace.within) {
+            Ok(status) if i32::try_from(status.sidecar) == Ok(sidecar.pid) => {
+                self.answered(&status);
+                if supervise::is_wedged_too_long(&status, self.patience) {
+                    eprintln!(
+                        "mosaic-agent: {} has been wedged for {} s ({}): it is ended",
+                        self.name, status.for_s, status.why
+                    );
+                    return Asked::Wedged;
+                }
+                return Asked::Again(self.pace.after(status.state));
+            }
+            // Its end is seen by the pidfd; anything else is no proof of life, so the watchdog gets nothing.
+            Ok(_) | Err(NoAnswer::Gone(_)) => self.say("the sidecar is gone".into()),
+            Err(_) => self.say("the sidecar does not answer".into()),
+        }
+        Asked::Again(self.pace.every)
+    }
+
+    fn stop(&mut self, sidecar: &Sidecar) -> u8 {
+        self.tell("STOPPING=1\nSTATUS=ending the runtime");
+        end(&sidecar.fd);
+        scope::end(self.name);
+        exit::OK
+    }
+
+    fn ended(&mut self, sidecar: &Sidecar) -> u8 {
+        let beat = files::read_small(&self.place.heartbeat(self.name), READ_MAX);
+        let beat = beat.ok().map(|bytes| Found::parse(&bytes));
+        let end = supervise::end_of(beat.as_ref(), sidecar.pid);
+        self.tell(&format!("STOPPING=1\nSTATUS={}", end.words));
+        eprintln!("mosaic-agent: {}: {}", self.name, end.words);
+        scope::end(self.name);
+        end.code
+    }
+}
+
+fn code_of(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or(status.signal().map(|s| 128 + s));
+    code.and_then(|c| u8::try_from(c).ok())
+        .unwrap_or(exit::INTERNAL)
+}
+
+/// Ends a sidecar: TERM, and KILL if that does not help. Its runtime goes with it either way.
+fn end(sidecar: &PidFd) {
+    // One that is stopped acts on TERM only once it runs again.
+    for signal in [libc::SIGTERM, libc::SIGCONT] {
+        let _ = sidecar.signal(signal);
+    }
+    if !sidecar.ends_within(SIDECAR_GRACE) {
+        let _ = sidecar.signal(libc::SIGKILL);
+        sidecar.ends_within(KILLED_WITHIN);
+    }
+}
+
+/// Ends a sidecar that owns the agent, if there is one, without asking it anything.
+fn end_silent(place: &Place, name: &AgentName) {
+    let Some(pid) = setup::owner(place, name) else {
+        return;
+    };
+    // The lock is still held by that pid after we have opened it: it is the sidecar.
+    if let Ok(fd) = PidFd::open(pid)
+        && setup::owner(place, name) == Some(pid)
+    {
+        eprintln!("mosaic-agent: the sidecar of {name} (pid {pid}) does not answer: it is ended");
+        end(&fd);
+    }
+}
+
+/// `end NAME`: what the unit calls when it is down for good. Nothing of the agent is left then, also if its
+/// monitor was killed and nobody came back.
+///
+/// # Errors
+/// The environment makes no sense.
+pub fn end_what_is_left(name: &AgentName) -> Result<u8, Failure> {
+    let place = Place::here()?;
+    // A unit on its way back adopts its agent.
+    let unit = format!("mosaic-agent@{name}.service");
+    let shown = crate::os::systemd::systemctl(&["show", "-p", "ActiveState,Job", &unit])
+        .doing(|| format!("asking systemctl about {unit}"))?;
+    let text = String::from_utf8_lossy(&shown.stdout);
+    let is_down = text
+        .lines()
+        .any(|l| matches!(l, "ActiveState=inactive" | "ActiveState=failed"));
+    let comes_back = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("Job="))
+        .any(|job| !matches!(job, "" | "0"));
+    if is_down && !comes_back {
+        end_silent(&place, name);
+        scope::end(name);
+    }
+    Ok(exit::OK)
+}

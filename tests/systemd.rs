@@ -1,0 +1,740 @@
+//! A fleet as systemd sees it: the units, the supervising monitor, scopes and fates (contract 1, 9).
+//!
+//! Each test has a service manager of its own, a real `systemctl --user`.
+
+mod support;
+
+use std::fs;
+
+use nix::libc;
+
+use support::{FLEET, LATER, Log, Managed, SOON, always, get, kill, ms, pid_is_alive, until};
+
+const HOLDER: &str = "mosaic-tmux-holder.service";
+
+/// A fleet of demos under a service manager.
+struct Fleet {
+    managed: Managed,
+}
+
+/// The unit of an agent.
+fn unit(name: &str) -> String {
+    format!("mosaic-agent@{name}.service")
+}
+
+/// The scope of an agent.
+fn scope(name: &str) -> String {
+    format!("mosaic-agent-{name}.scope")
+}
+
+impl Fleet {
+    /// Units in place, the demo as everybody's runtime. None: skipped.
+    fn new(test: &str) -> Option<Fleet> {
+        let managed = Managed::start(test)?;
+        let installed = managed.agent(&["units", "install"]);
+        assert_eq!(installed.code, 0, "{installed:?}");
+        let fleet = Fleet { managed };
+        fleet.env_file(
+            "fleet.env",
+            &format!(
+                "TMUX_TMPDIR={}\nMOSAIC_TMUX_SOCKET={}\nMOSAIC_AGENT_RUNTIME=demo\n",
+                fleet.managed.var("TMUX_TMPDIR"),
+                fleet.managed.var("MOSAIC_TMUX_SOCKET"),
+            ),
+        );
+        let log = fleet.managed.path("out/units.log");
+        for unit in [
+            "mosaic-tmux-holder.service",
+            "mosaic-agent@.service",
+            "mosaic-agent-end@.service",
+        ] {
+            fleet.managed.drop_in(
+                unit,
+                &format!(
+                    "[Service]\nStandardOutput=append:{0}\nStandardError=append:{0}\n",
+                    log.display()
+                ),
+            );
+        }
+        Some(fleet)
+    }
+
+    fn env_file(&self, name: &str, text: &str) {
+        let path = self
+            .managed
+            .path(&format!("home/.config/mosaic/fleet/{name}"));
+        fs::create_dir_all(path.parent().expect("a directory"))
+            .expect("a directory in the sandbox");
+        fs::write(path, text).expect("a file in the sandbox");
+    }
+
+    /// Describes an agent: a demo with these options, and more lines for its env file.
+    fn describe(&self, name: &str, options: &str, more: &str) {
+        let log = self.log(name).1;
+        self.env_file(
+            &format!("agents/{name}.env"),
+            &format!("MOSAIC_AGENT_COMMAND={FLEET} demo-tui --log {log} {options}\n{more}"),
+        );
+    }
+
+    fn log(&self, name: &str) -> (Log, String) {
+        let path = self.managed.path(&format!("{name}.log"));
+        (Log::at(path.clone()), path.display().to_string())
+    }
+
+    /// Describes an agent and starts its unit.
+    #[track_caller]
+    fn start(&self, name: &str, options: &str) {
+        self.describe(name, options, "");
+        self.managed.must(&["start", &unit(name)]);
+    }
+
+    /// How long the watchdog waits, in seconds.
+    fn watchdog(&self, seconds: u32) {
+        self.managed.drop_in(
+            "mosaic-agent@.service",
+            &format!("[Service]\nWatchdogSec={seconds}\nRestartSec=200ms\n"),
+        );
+    }
+
+    /// How long a failed unit waits, in seconds.
+    fn restart_after(&self, seconds: u32) {
+        self.managed.drop_in(
+            "mosaic-agent@.service",
+            &format!("[Service]\nRestartSec={seconds}\n"),
+        );
+    }
+
+    fn is_active(&self, name: &str) -> String {
+        self.managed.is_active(&unit(name))
+    }
+
+    fn is_active_unit(&self, unit: &str) -> String {
+        self.managed.is_active(unit)
+    }
+
+    /// A message that must be accepted.
+    #[track_caller]
+    fn send(&self, name: &str, text: &str, id: &str) {
+        let sent = self.managed.agent(&[
+            "send",
+            "--verify",
+            "--no-preamble",
+            "--id",
+            id,
+            name,
+            "-m",
+            text,
+        ]);
+        assert_eq!(sent.code, 0, "{sent:?}");
+        assert!(self.log(name).0.taken().contains(&text.to_owned()));
+    }
+
+    #[track_caller]
+    fn pid(&self, name: &str, whose: &str) -> i32 {
+        self.managed.heartbeat(name)[whose].parse().expect("a pid")
+    }
+
+    /// Sidecar and runtime.
+    #[track_caller]
+    fn pids(&self, name: &str) -> (i32, i32) {
+        (self.pid(name, "sidecar"), self.pid(name, "pid"))
+    }
+}
+
+// ---------------------------------------------------------------- up, and what it says
+
+#[test]
+fn the_unit_is_up_when_the_sidecar_answers_and_its_status_line_tells_the_state_and_the_last_receipt()
+ {
+    let Some(fleet) = Fleet::new("ready") else {
+        return;
+    };
+    // A watchdog this short makes the monitor ask every 0.7 s.
+    fleet.watchdog(2);
+    fleet.start("coder0", "");
+    // `start` has returned: no waiting here.
+    assert_eq!(fleet.is_active("coder0"), "active");
+    assert_eq!(fleet.managed.status("coder0")["schema"], "mosaic.status/1");
+    let monitor = fleet.managed.main_pid(&unit("coder0"));
+    assert_eq!(fleet.managed.processes_in(&unit("coder0")), [monitor]);
+    let says = |text: &str| {
+        fleet
+            .managed
+            .show(&unit("coder0"), "StatusText")
+            .contains(text)
+    };
+    until(SOON, "the status line says ready", || says("ready ("));
+    fleet.send("coder0", "hello", "m-1");
+    until(SOON, "the status line has the receipt", || {
+        says("last message accepted at 20") && says("id=m-1")
+    });
+    // It is alive well beyond its watchdog.
+    always(ms(3_000), "it is active", || {
+        fleet.is_active("coder0") == "active"
+    });
+    assert_eq!(fleet.managed.main_pid(&unit("coder0")), monitor);
+}
+
+#[test]
+fn systemd_has_nothing_to_say_against_the_units() {
+    let Some(fleet) = Fleet::new("verify") else {
+        return;
+    };
+    let units = [
+        "mosaic-tmux-holder.service",
+        "mosaic-agent@x.service",
+        "mosaic-agent-end@x.service",
+    ];
+    let mut command = fleet.managed.command("systemd-analyze");
+    command.args(["--user", "verify"]).args(units);
+    let output = command.output().expect("systemd-analyze runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn an_agents_environment_file_is_read_as_systemd_reads_it() {
+    let Some(fleet) = Fleet::new("environment file") else {
+        return;
+    };
+    let argv = fleet.managed.path("argv");
+    let script = fleet.managed.script(
+        "rt/run time",
+        &format!(
+            "#!/bin/sh\nprintf '%s|' \"$0\" \"$ODD\" \"$@\" > {}\nexec {FLEET} demo-tui\n",
+            argv.display()
+        ),
+    );
+    fleet.env_file(
+        "agents/coder0.env",
+        &format!(
+            "# a comment\n; another\nMOSAIC_AGENT_COMMAND=\"'{}' --say 'two  words' \\\"it's\\\" --x=\\\"a b\\\"\"\n\
+             ODD='not $HOME, not `date`'\nMOSAIC_AGENT_WORKDIR=\"{}/work dir\"\nMOSAIC_HEARTBEAT_INTERVAL=7\n",
+            script.display(),
+            fleet.managed.home().display(),
+        ),
+    );
+    fleet.managed.must(&["start", &unit("coder0")]);
+    let expected = format!(
+        "{}|not $HOME, not `date`|--say|two  words|it's|--x=a b|",
+        script.display()
+    );
+    assert_eq!(fs::read_to_string(argv).expect("its arguments"), expected);
+    assert_eq!(fleet.managed.heartbeat("coder0")["interval"], "7");
+    let cwd = fs::read_link(format!("/proc/{}/cwd", fleet.pid("coder0", "pid")));
+    assert_eq!(
+        cwd.expect("its directory"),
+        fleet.managed.home().join("work dir")
+    );
+}
+
+// ---------------------------------------------------------------- ends of the agent
+
+#[test]
+fn an_agent_that_ends_by_itself_with_0_is_a_clean_stop() {
+    let Some(fleet) = Fleet::new("exit 0") else {
+        return;
+    };
+    fleet.start("coder0", "--exit-after-ms 700");
+    fleet.managed.wait_active(&unit("coder0"), "inactive");
+    assert_eq!(fleet.managed.show(&unit("coder0"), "Result"), "success");
+    always(ms(800), "it stays down", || {
+        fleet.is_active("coder0") == "inactive"
+    });
+    assert_eq!(fleet.log("coder0").0.of("ready").len(), 1);
+}
+
+#[test]
+fn an_agent_that_fails_fails_its_unit_with_its_own_code_and_is_started_again() {
+    let Some(fleet) = Fleet::new("exit codes") else {
+        return;
+    };
+    for (name, end, code) in [
+        ("exits", "--exit-after-ms 700 --exit-code 3", "3"),
+        ("killed", "", "137"),
+    ] {
+        fleet.restart_after(1);
+        fleet.start(name, end);
+        let (_, runtime) = fleet.pids(name);
+        if end.is_empty() {
+            kill(runtime, libc::SIGKILL);
+        }
+        until(SOON, "the unit has failed with the runtime's code", || {
+            fleet.managed.show(&unit(name), "ExecMainStatus") == code
+        });
+        assert_ne!(fleet.is_active(name), "active");
+        assert_eq!(fleet.managed.show(&unit(name), "Result"), "exit-code");
+        fleet.managed.wait_active(&unit(name), "active");
+        assert_ne!(fleet.pid(name, "pid"), runtime);
+        assert_eq!(fleet.managed.show(&unit(name), "NRestarts"), "1");
+    }
+}
+
+#[test]
+fn what_a_restart_cannot_mend_is_not_restarted() {
+    let Some(fleet) = Fleet::new("RestartPreventExitStatus") else {
+        return;
+    };
+    fleet.restart_after(0);
+    for (name, lines, code) in [
+        ("missing", "MOSAIC_AGENT_COMMAND=no-such-runtime\n", "127"),
+        ("config", "MOSAIC_HEARTBEAT_INTERVAL=soon\n", "78"),
+        ("limits", "MOSAIC_AGENT_MEMORY_MAX=much\n", "78"),
+        ("tmuxless", "MOSAIC_TMUX_BIN=no-such-tmux\n", "69"),
+    ] {
+        fleet.describe(name, "", lines);
+        let started = fleet.managed.systemctl(&["start", &unit(name)]);
+        assert_eq!(started.code, 1, "{name}: {started:?}");
+        let show = |property| fleet.managed.show(&unit(name), property);
+        assert_eq!(
+            show("ExecMainStatus"),
+            code,
+            "{name}: {}",
+            fleet.managed.log()
+        );
+        always(ms(500), "it stays down", || show("ActiveState") == "failed");
+        assert_eq!(show("NRestarts"), "0", "{name}");
+    }
+    assert!(fleet.managed.log().contains("no-such-runtime"));
+}
+
+#[test]
+fn a_killed_sidecar_takes_its_runtime_along_and_the_unit_says_so_until_the_next_one_answers() {
+    let Some(fleet) = Fleet::new("SIGKILL of the sidecar") else {
+        return;
+    };
+    fleet.start("coder0", "--ignore-hup --ignore-term");
+    let (sidecar, runtime) = fleet.pids("coder0");
+    kill(sidecar, libc::SIGKILL);
+    until(ms(1_000), "the runtime is gone", || !pid_is_alive(runtime));
+    // Whenever the unit is said to be active, a sidecar that is not the dead one answers.
+    until(SOON, "the unit is not active", || {
+        fleet.is_active("coder0") != "active"
+    });
+    fleet.managed.wait_active(&unit("coder0"), "active");
+    let status = fleet.managed.status("coder0");
+    assert_ne!(status["sidecar"], sidecar, "{status}");
+    assert!(
+        status["pid"].as_i64().is_some_and(|pid| pid > 1),
+        "{status}"
+    );
+    assert_eq!(fleet.managed.show(&unit("coder0"), "NRestarts"), "1");
+}
+
+#[test]
+fn a_pane_that_somebody_kills_is_a_failure_and_comes_back() {
+    let Some(fleet) = Fleet::new("kill-session") else {
+        return;
+    };
+    fleet.start("coder0", "");
+    let (sidecar, _) = fleet.pids("coder0");
+    fleet.managed.tmux(&["kill-session", "-t", "=coder0"]);
+    until(LATER, "another sidecar", || {
+        fleet
+            .managed
+            .find_heartbeat("coder0")
+            .is_some_and(|b| b["state"] != "exited" && b["sidecar"] != sidecar.to_string())
+    });
+    fleet.managed.wait_active(&unit("coder0"), "active");
+}
+
+#[test]
+fn a_tmux_server_that_is_killed_comes_back_with_its_agents_and_nothing_old_is_left() {
+    let Some(fleet) = Fleet::new("SIGKILL of the tmux server") else {
+        return;
+    };
+    for name in ["coder0", "coder1"] {
+        fleet.start(name, "--ignore-hup");
+    }
+    let old = [fleet.pids("coder0"), fleet.pids("coder1")];
+    kill(fleet.managed.main_pid(HOLDER), libc::SIGKILL);
+    for (sidecar, runtime) in old {
+        until(SOON, "the old ones are gone", || {
+            !pid_is_alive(sidecar) && !pid_is_alive(runtime)
+        });
+    }
+    for (name, (sidecar, _)) in ["coder0", "coder1"].into_iter().zip(old) {
+        until(LATER, "a new one is up", || {
+            fleet.is_active(name) == "active" && fleet.pid(name, "sidecar") != sidecar
+        });
+    }
+    assert_eq!(fleet.is_active_unit(HOLDER), "active");
+}
+
+// ---------------------------------------------------------------- ends of the monitor
+
+#[test]
+fn a_killed_or_frozen_monitor_comes_back_and_adopts_its_running_agent() {
+    let Some(fleet) = Fleet::new("adoption") else {
+        return;
+    };
+    fleet.watchdog(2);
+    fleet.start("coder0", "");
+    let agent = fleet.pids("coder0");
+    for (signal, result) in [(libc::SIGKILL, "killed"), (libc::SIGSTOP, "frozen")] {
+        let monitor = fleet.managed.main_pid(&unit("coder0"));
+        kill(monitor, signal);
+        until(
+            LATER,
+            &format!("another monitor than the {result} one"),
+            || {
+                fleet.is_active("coder0") == "active"
+                    && fleet.managed.main_pid(&unit("coder0")) != monitor
+            },
+        );
+        assert_eq!(fleet.pids("coder0"), agent, "{result}");
+        assert!(pid_is_alive(agent.0) && pid_is_alive(agent.1), "{result}");
+        fleet.send("coder0", &format!("after it was {result}"), result);
+    }
+    assert_eq!(fleet.log("coder0").0.of("ready").len(), 1);
+    // It holds what it has adopted.
+    kill(agent.1, libc::SIGKILL);
+    until(SOON, "the unit ends with its agent", || {
+        fleet.is_active("coder0") != "active"
+    });
+}
+
+#[test]
+fn a_frozen_sidecar_feeds_no_watchdog_and_is_replaced() {
+    let Some(fleet) = Fleet::new("watchdog") else {
+        return;
+    };
+    fleet.watchdog(2);
+    fleet.start("coder0", "");
+    let (sidecar, runtime) = fleet.pids("coder0");
+    // tmux continues a pane's process that is stopped by a signal.
+    let freezer = fleet
+        .managed
+        .cgroup_of(&scope("coder0"))
+        .join("cgroup.freeze");
+    fs::write(freezer, "1").expect("the scope can be frozen");
+    until(LATER, "the watchdog has bitten", || {
+        fleet.managed.show(&unit("coder0"), "Result") == "watchdog"
+    });
+    until(LATER, "the old ones are gone", || {
+        !pid_is_alive(sidecar) && !pid_is_alive(runtime)
+    });
+    fleet.managed.wait_active(&unit("coder0"), "active");
+    assert_ne!(fleet.pid("coder0", "sidecar"), sidecar);
+    fleet.send("coder0", "hello", "m-1");
+}
+
+#[test]
+fn a_unit_that_is_down_has_no_agent_however_its_monitor_ended() {
+    let Some(fleet) = Fleet::new("nothing is left") else {
+        return;
+    };
+    // Stopped while it waits to be restarted: no monitor is there to be told.
+    fleet.restart_after(600);
+    fleet.start("waiting", "--ignore-hup");
+    let waiting = fleet.pids("waiting");
+    kill(fleet.managed.main_pid(&unit("waiting")), libc::SIGKILL);
+    fleet.managed.wait_active(&unit("waiting"), "activating");
+    assert!(pid_is_alive(waiting.0) && pid_is_alive(waiting.1));
+    fleet.managed.must(&["stop", &unit("waiting")]);
+    until(LATER, "the agent is gone", || {
+        !pid_is_alive(waiting.0) && !pid_is_alive(waiting.1)
+    });
+    assert_eq!(fleet.managed.heartbeat("waiting")["reason"], "terminated");
+    // Failed for good.
+    fleet
+        .managed
+        .drop_in("mosaic-agent@final.service", "[Service]\nRestart=no\n");
+    fleet.start("final", "--ignore-hup");
+    let last = fleet.pids("final");
+    kill(fleet.managed.main_pid(&unit("final")), libc::SIGKILL);
+    until(LATER, "the agent is gone", || {
+        !pid_is_alive(last.0) && !pid_is_alive(last.1)
+    });
+    assert_eq!(fleet.is_active("final"), "failed");
+}
+
+#[test]
+fn an_agent_that_is_wedged_for_too_long_is_started_again_where_that_is_asked_for() {
+    let Some(fleet) = Fleet::new("wedged") else {
+        return;
+    };
+    fleet.watchdog(2);
+    fleet.describe("patient", "", "");
+    fleet.describe("strict", "", "MOSAIC_AGENT_RESTART_WEDGED=2s\n");
+    fleet
+        .managed
+        .must(&["start", &unit("patient"), &unit("strict")]);
+    let (patient, strict) = (fleet.pids("patient"), fleet.pids("strict"));
+    for (_, runtime) in [patient, strict] {
+        kill(runtime, libc::SIGSTOP);
+    }
+    until(LATER, "the strict one has been replaced", || {
+        fleet.is_active("strict") == "active" && fleet.pid("strict", "sidecar") != strict.0
+    });
+    assert!(!pid_is_alive(strict.1));
+    assert_eq!(fleet.pid("patient", "sidecar"), patient.0);
+    assert!(
+        fleet
+            .managed
+            .show(&unit("patient"), "StatusText")
+            .contains("wedged")
+    );
+}
+
+// ---------------------------------------------------------------- stop
+
+/// A runtime that leaves its session, its parents and its signals behind in every way it can. The pids are in
+/// the file.
+fn stray(fleet: &Fleet, name: &str) -> (String, std::path::PathBuf) {
+    let file = fleet.managed.path(&format!("{name}.strays"));
+    let script = fleet.managed.script(
+        &format!("rt/{name}"),
+        &format!(
+            "#!/bin/sh\ntrap '' HUP TERM\n\
+             nohup sleep 1001 >/dev/null 2>&1 & echo $! >> {0}\n\
+             setsid sh -c 'echo $$ >> {0}; exec sleep 1002' &\n\
+             (setsid sh -c '(trap \"\" HUP TERM; echo $$ >> {0}; sleep 1003) & echo $! >> {0}; exec sleep 1004' &)\n\
+             exec {FLEET} demo-tui\n",
+            file.display()
+        ),
+    );
+    (script.display().to_string(), file)
+}
+
+fn strays_of(file: &std::path::Path) -> Vec<i32> {
+    get(SOON, "the pids of the strays", || {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let pids: Vec<i32> = text.lines().filter_map(|l| l.parse().ok()).collect();
+        (pids.len() == 4).then_some(pids)
+    })
+}
+
+#[test]
+fn stopping_an_agent_ends_it_with_everything_it_started_and_nothing_else() {
+    let Some(fleet) = Fleet::new("stop of one") else {
+        return;
+    };
+    let mut strays = Vec::new();
+    for name in ["coder0", "coder1"] {
+        let (command, file) = stray(&fleet, name);
+        fleet.env_file(
+            &format!("agents/{name}.env"),
+            &format!("MOSAIC_AGENT_COMMAND={command}\n"),
+        );
+        fleet.managed.must(&["start", &unit(name)]);
+        strays.push(strays_of(&file));
+    }
+    let inside = fleet.managed.processes_in(&scope("coder0"));
+    for pid in strays[0]
+        .iter()
+        .chain([&fleet.pid("coder0", "sidecar"), &fleet.pid("coder0", "pid")])
+    {
+        assert!(
+            !pid_is_alive(*pid) || inside.contains(pid),
+            "{pid} is not in {inside:?}"
+        );
+    }
+    let sidecar = fleet.pid("coder0", "sidecar");
+    fleet.managed.must(&["stop", &unit("coder0")]);
+    // `stop` has returned: no waiting here.
+    let left: Vec<_> = strays[0]
+        .iter()
+        .chain([&sidecar])
+        .filter(|pid| pid_is_alive(**pid))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(fleet.is_active("coder0"), "inactive");
+    assert_eq!(fleet.managed.show(&unit("coder0"), "Result"), "success");
+    let beat = fleet.managed.heartbeat("coder0");
+    assert_eq!(
+        (beat["state"].as_str(), beat["reason"].as_str()),
+        ("exited", "terminated")
+    );
+    assert!(!fleet.managed.socket("coder0").exists());
+    let alive = |pid: &&i32| pid_is_alive(**pid);
+    assert_eq!(strays[1].iter().filter(alive).count(), strays[1].len());
+    assert_eq!(
+        fleet.managed.status("coder1")["sidecar"],
+        fleet.pid("coder1", "sidecar")
+    );
+    assert_eq!(fleet.is_active("coder1"), "active");
+}
+
+#[test]
+fn stopping_the_holder_ends_all_agents_before_their_tmux_server() {
+    let Some(fleet) = Fleet::new("stop of the holder") else {
+        return;
+    };
+    for name in ["coder0", "coder1"] {
+        fleet.start(name, "");
+    }
+    let agents = [fleet.pids("coder0"), fleet.pids("coder1")];
+    let server = fleet.managed.main_pid(HOLDER);
+    fleet.managed.must(&["stop", HOLDER]);
+    for (sidecar, runtime) in agents {
+        assert!(!pid_is_alive(sidecar) && !pid_is_alive(runtime));
+    }
+    assert!(!pid_is_alive(server));
+    for name in ["coder0", "coder1"] {
+        assert_eq!(fleet.is_active(name), "inactive");
+        // Asked to end, and not by the terminal being taken away.
+        assert_eq!(fleet.managed.heartbeat(name)["reason"], "terminated");
+    }
+    assert_eq!(fleet.is_active_unit(HOLDER), "inactive");
+}
+
+#[test]
+fn the_holder_owns_the_server_and_leaves_somebody_elses_alone() {
+    let Some(fleet) = Fleet::new("foreign server") else {
+        return;
+    };
+    let made = fleet
+        .managed
+        .tmux(&["new-session", "-d", "-s", "mine", "sleep", "600"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let started = fleet.managed.systemctl(&["start", HOLDER]);
+    assert_eq!(started.code, 1, "{started:?}");
+    assert!(
+        fleet.managed.log().contains("MOSAIC_TMUX_SOCKET"),
+        "{}",
+        fleet.managed.log()
+    );
+    // systemd tries a forking service again whatever its code was, up to the start limit.
+    fleet.managed.wait_active(HOLDER, "failed");
+    assert_eq!(fleet.managed.tmux(&["has-session", "-t", "=mine"]).code, 0);
+}
+
+// ---------------------------------------------------------------- scopes
+
+#[test]
+fn limits_of_the_environment_file_are_properties_of_the_agents_scope() {
+    let Some(fleet) = Fleet::new("limits") else {
+        return;
+    };
+    fleet.describe(
+        "coder0",
+        "",
+        "MOSAIC_AGENT_MEMORY_MAX=512M\nMOSAIC_AGENT_CPU_QUOTA=150%\n",
+    );
+    fleet.managed.must(&["start", &unit("coder0")]);
+    let show = |property| fleet.managed.show(&scope("coder0"), property);
+    assert_eq!(show("MemoryMax"), (512 << 20).to_string());
+    assert_eq!(show("CPUQuotaPerSecUSec"), "1.500000s");
+    let (sidecar, runtime) = fleet.pids("coder0");
+    assert_eq!(
+        fleet.managed.processes_in(&scope("coder0")),
+        [sidecar, runtime]
+    );
+    // In effect where the kernel lets this manager have the controllers.
+    let effect =
+        |file: &str| fs::read_to_string(fleet.managed.cgroup_of(&scope("coder0")).join(file));
+    match effect("memory.max") {
+        Ok(max) => assert_eq!(max.trim(), (512 << 20).to_string()),
+        Err(_) => support::skip(
+            "the effect of MemoryMax",
+            "this manager has no memory controller",
+        ),
+    }
+}
+
+/// Nobody supervises this one: what its sidecar has left is ended by the next launch.
+#[test]
+fn a_launch_by_hand_has_a_scope_too_and_ends_what_an_earlier_one_has_left_in_it() {
+    let Some(mut fleet) = Fleet::new("launch by hand") else {
+        return;
+    };
+    let (command, file) = stray(&fleet, "coder0");
+    fleet
+        .managed
+        .env("MOSAIC_AGENT_COMMAND", command)
+        .env("MOSAIC_AGENT_RUNTIME", "demo");
+    let launched = fleet.managed.agent(&["launch", "coder0"]);
+    assert_eq!(launched.code, 0, "{launched:?}");
+    assert!(!launched.stderr.contains("no scope"), "{launched:?}");
+    let (sidecar, strays) = (fleet.pid("coder0", "sidecar"), strays_of(&file));
+    let inside = fleet.managed.processes_in(&scope("coder0"));
+    assert!(inside.contains(&sidecar), "{inside:?}");
+    kill(sidecar, libc::SIGKILL);
+    until(SOON, "the session is gone", || {
+        fleet.managed.tmux(&["has-session", "-t", "=coder0"]).code != 0
+    });
+    // They have left everything that could have ended them.
+    assert!(strays.iter().all(|pid| pid_is_alive(*pid)));
+    let again = fleet.managed.agent(&["launch", "coder0"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(!strays.iter().any(|pid| pid_is_alive(*pid)));
+    let inside = fleet.managed.processes_in(&scope("coder0"));
+    assert!(inside.contains(&fleet.pid("coder0", "sidecar")));
+}
+
+/// tmux 3.4 and later, built with systemd, moves every pane into a scope of its own.
+#[test]
+fn a_tmux_that_makes_scopes_of_its_own_changes_nothing() {
+    let Some(fleet) = Fleet::new("tmux-spawn scopes") else {
+        return;
+    };
+    let tmux = fleet.managed.script(
+        "bin/tmux",
+        "#!/bin/sh\nfor word; do\n    shift\n    set -- \"$@\" \"$word\"\n\
+         [ \"$word\" = -- ] && set -- \"$@\" systemd-run --user --scope --quiet --collect --unit=tmux-spawn-$$ --\n\
+         done\nexec /usr/bin/tmux \"$@\"\n",
+    );
+    let (command, file) = stray(&fleet, "coder0");
+    fleet.env_file(
+        "agents/coder0.env",
+        &format!(
+            "MOSAIC_AGENT_COMMAND={command}\nMOSAIC_TMUX_BIN={}\n",
+            tmux.display()
+        ),
+    );
+    fleet.managed.must(&["start", &unit("coder0")]);
+    let strays = strays_of(&file);
+    let (sidecar, runtime) = fleet.pids("coder0");
+    let inside = fleet.managed.processes_in(&scope("coder0"));
+    assert!(
+        inside.contains(&sidecar) && inside.contains(&runtime),
+        "{inside:?}"
+    );
+    fleet.managed.must(&["stop", &unit("coder0")]);
+    assert!(
+        !strays
+            .iter()
+            .chain([&sidecar, &runtime])
+            .any(|pid| pid_is_alive(*pid))
+    );
+}
+
+#[test]
+fn without_scopes_an_agent_is_launched_watched_and_stopped_all_the_same() {
+    let Some(fleet) = Fleet::new("no scopes") else {
+        return;
+    };
+    // A PATH with tmux on it and nothing of systemd.
+    let bin = fleet.managed.path("bin");
+    fs::create_dir(&bin).expect("a directory in the sandbox");
+    for program in ["tmux", "sh", "sleep"] {
+        std::os::unix::fs::symlink(format!("/usr/bin/{program}"), bin.join(program))
+            .expect("a link");
+    }
+    fleet.describe(
+        "coder0",
+        "--ignore-hup",
+        &format!("PATH={}\n", bin.display()),
+    );
+    fleet.managed.must(&["start", &unit("coder0")]);
+    assert!(
+        fleet
+            .managed
+            .log()
+            .contains("coder0 has no scope of its own"),
+        "{}",
+        fleet.managed.log()
+    );
+    let (sidecar, runtime) = fleet.pids("coder0");
+    assert!(fleet.managed.processes_in(HOLDER).contains(&sidecar));
+    kill(runtime, libc::SIGKILL);
+    until(LATER, "another one", || {
+        fleet.is_active("coder0") == "active" && fleet.pid("coder0", "sidecar") != sidecar
+    });
+    let (sidecar, runtime) = fleet.pids("coder0");
+    fleet.managed.must(&["stop", &unit("coder0")]);
+    assert!(!pid_is_alive(sidecar) && !pid_is_alive(runtime));
+    assert_eq!(fleet.is_active_unit(HOLDER), "active");
+}
