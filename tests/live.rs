@@ -9,7 +9,7 @@ use support::runtimes::{available, skip};
 use support::{Pane, Sandbox};
 use trials::scenes::Hand;
 use trials::scenes::Scene::{self, *};
-use trials::{Fault, Shape, Shot, available, skip};
+use trials::{Fault, Shape, Shot};
 
 /// Scenes that every runtime has.
 const COMMON: [Scene; 17] = [

@@ -106,7 +106,7 @@ fn starts(count: usize, agents: usize) {
         managed.var("TMUX_TMPDIR"),
         managed.var("MOSAIC_TMUX_SOCKET"),
     );
-    std::fs::write(fleet.join("fleet.env"), text).expect("a file in the sandbox");
+    std::fs::write(fleet.join("fleet.env"), &text).expect("a file in the sandbox");
     managed.drop_in("mosaic-agent@.service", "[Unit]\nStartLimitBurst=0\n");
     managed.must(&["start", "mosaic-tmux-holder.service"]);
     let (mut units, mut bare) = (Vec::new(), Vec::new());

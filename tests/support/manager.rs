@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 
 use super::process::{self, Output, Running};
-use super::{LATER, SOON, Sandbox, get, until};
+use super::{LATER, SOON, Sandbox, get, skip, until};
 
 /// The script that becomes the manager.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/user-manager");
@@ -233,17 +233,4 @@ fn remove_tree(cgroup: &Path) {
         }
     }
     let _ = fs::remove_dir(cgroup);
-}
-
-/// Says loudly, and in the file that `tests/run` counts, that a test was not done.
-pub fn skip(what: &str, why: &str) {
-    let line = format!("SKIPPED {what}: {why}\n");
-    // Straight to stderr: the test harness would keep it to itself.
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("MOSAIC_TEST_SKIPS") {
-        let file = fs::File::options().create(true).append(true).open(path);
-        let mut file = file.expect("the file of MOSAIC_TEST_SKIPS can be written");
-        file.write_all(line.as_bytes())
-            .expect("the skip is counted");
-    }
 }

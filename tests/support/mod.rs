@@ -20,9 +20,10 @@ mod sandbox;
 
 pub use client::Client;
 pub use demo::{Demo, Log, Receipt};
-pub use manager::{Managed, skip};
+pub use manager::Managed;
 pub use pane::Pane;
 pub use process::{Output, Running, code, kill, pid_is_alive, process_state};
+pub use runtimes::skip;
 pub use sandbox::{Heartbeat, Sandbox};
 
 /// The program under test.

@@ -30,9 +30,9 @@ pub fn available(runtime: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Says on stderr, and in the file that `MOSAIC_TEST_SKIPS` names, that a runtime's test is left out.
-pub fn skip(runtime: &str, why: &str) {
-    let line = format!("SKIPPED live {runtime}: {why}\n");
+/// Says on stderr, and in the file that `MOSAIC_TEST_SKIPS` names, that a test is left out.
+pub fn skip(what: &str, why: &str) {
+    let line = format!("SKIPPED {what}: {why}\n");
     // Straight to stderr: the test harness would keep it to itself.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("MOSAIC_TEST_SKIPS") {
