@@ -80,10 +80,10 @@ impl Dialog {
             .chars()
             .take_while(char::is_ascii_lowercase)
             .collect();
+        // opencode's stand on one row, which counts only when it is drawn to its end.
         let is_option = |row: &&str| {
-            ["1. ", "2. ", "3. ", "Allow once"]
-                .iter()
-                .any(|o| row.contains(o))
+            let numbered = ["1. ", "2. ", "3. "].iter().any(|o| row.contains(o));
+            numbered || (row.contains("Allow once") && row.contains("Reject"))
         };
         let options: Vec<&str> = painted[question..].lines().filter(is_option).collect();
         (!options.is_empty()).then(|| Dialog {
