@@ -370,7 +370,8 @@ fn gemini_is_judged_truly() {
     let mark = rig.project().join("approved");
     let tool = |t: &str| format!("tool=touch_{} {t}", mark.display());
     send("idle, a turn that asks", &tool, &plain);
-    assert!(trials::wait_until(SOON, || rig.shows("Allow execution")));
+    let asks = trials::wait_until(LATER, || rig.shows("Allow execution"));
+    assert!(asks, "{}", rig.screen());
     for _ in 0..3 {
         send(
             "an approval dialog",

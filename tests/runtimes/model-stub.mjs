@@ -341,7 +341,7 @@ dialects.gemini = {
   whole(turn) {
     return this.envelope(turn, [{ text: turn.text }, ...this.calls(turn)], "STOP");
   },
-  calls: (turn) => (turn.call ? [{ functionCall: { name: turn.call.name, args: turn.call.args } }] : []),
+  calls: (turn) => turn.calls.map(({ name, args }) => ({ functionCall: { name, args } })),
 };
 
 const FILLER = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty"];

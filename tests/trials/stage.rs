@@ -306,12 +306,14 @@ impl Stage {
         // It may have come since the last time.
         shot.faults.retain(|f| *f != Fault::FalseAccepted);
         let fault = match (shot.promised(), shot.reached) {
-            // Shown in the runtime's own queue, which a person's Escape may hand back.
-            (true, false)
-                if shot.scene == Scene::QueueEscape && shot.receipt.verdict == "queued" =>
-            {
-                shot.after = "handed back by Escape";
-                None
+            // A person's Escape may hand it back out of the runtime's own queue: the receipt must say so then.
+            (true, false) if shot.receipt.verdict == "queued" => {
+                let later = self.rig.verify(&shot.token);
+                let handed_back = later.verdict == "draft";
+                if handed_back {
+                    shot.after = "handed back, and the receipt says so";
+                }
+                (!handed_back).then_some(Fault::FalseAccepted)
             }
             (true, false) => Some(Fault::FalseAccepted),
             // Of a message that others typed, the sidecar may have seen nothing.
