@@ -587,7 +587,7 @@ fn the_holder_owns_the_server_and_leaves_somebody_elses_alone() {
     };
     let made = fleet
         .managed
-        .tmux(&["new-session", "-d", "-s", "mine", "sleep 600"]);
+        .tmux(&["new-session", "-d", "-s", "mine", "sleep", "600"]);
     assert_eq!(made.code, 0, "{made:?}");
     let started = fleet.managed.systemctl(&["start", HOLDER]);
     assert_eq!(started.code, 1, "{started:?}");

@@ -40,7 +40,8 @@ pub fn hold() -> Result<u8, Failure> {
     }
     let failed = command
         .env_remove("TMUX")
-        .args(["new-session", "-d", "-s", SESSION, "exec sleep infinity"])
+        // Two words: tmux starts them without the user's shell, which may be `nologin`.
+        .args(["new-session", "-d", "-s", SESSION, "sleep", "infinity"])
         .exec();
     Err(Failure::new(exit::MISSING, doing(), failed))
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -80,10 +81,11 @@ impl Managed {
         Some(managed)
     }
 
-    /// The cgroup that everything is in; none if it was not made.
-    fn cgroup(&self) -> Option<PathBuf> {
+    /// The cgroup that everything is in, and where the manager's view of the tree begins; none if it was not made.
+    fn cgroups(&self) -> Option<(PathBuf, PathBuf)> {
         let file = fs::read_to_string(self.path("cgroup")).ok()?;
-        Some(file.trim().into())
+        let (inside, begin) = file.trim().split_once('\n')?;
+        Some((inside.into(), begin.into()))
     }
 
     /// Runs `systemctl --user`.
@@ -155,9 +157,8 @@ impl Managed {
     #[track_caller]
     pub fn cgroup_of(&self, unit: &str) -> PathBuf {
         let inside = self.show(unit, "ControlGroup");
-        // Its own view of the tree begins at our cgroup.
-        let cgroup = self.cgroup().expect("a cgroup");
-        cgroup.join(inside.trim_start_matches('/'))
+        let (_, begin) = self.cgroups().expect("a cgroup");
+        begin.join(inside.trim_start_matches('/'))
     }
 
     /// The processes in a unit.
@@ -203,7 +204,7 @@ impl Drop for Managed {
         while matches!(self.manager.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(super::LOOK);
         }
-        let cgroup = self.cgroup();
+        let cgroup = self.cgroups().map(|(inside, _)| inside);
         if let Some(cgroup) = &cgroup {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
@@ -215,6 +216,11 @@ impl Drop for Managed {
         {
             remove_tree(cgroup);
             std::thread::sleep(super::LOOK);
+        }
+        // It leaves directories that not even their owner may open.
+        for closed in ["inaccessible", "inaccessible/dir"] {
+            let closed = self.path(&format!("run/systemd/{closed}"));
+            let _ = fs::set_permissions(closed, fs::Permissions::from_mode(0o700));
         }
     }
 }
