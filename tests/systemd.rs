@@ -634,6 +634,36 @@ fn limits_of_the_environment_file_are_properties_of_the_agents_scope() {
     }
 }
 
+/// Nobody supervises this one: what its sidecar has left is ended by the next launch.
+#[test]
+fn a_launch_by_hand_has_a_scope_too_and_ends_what_an_earlier_one_has_left_in_it() {
+    let Some(mut fleet) = Fleet::new("launch by hand") else {
+        return;
+    };
+    let (command, file) = stray(&fleet, "coder0");
+    fleet
+        .managed
+        .env("MOSAIC_AGENT_COMMAND", command)
+        .env("MOSAIC_AGENT_RUNTIME", "demo");
+    let launched = fleet.managed.agent(&["launch", "coder0"]);
+    assert_eq!(launched.code, 0, "{launched:?}");
+    assert!(!launched.stderr.contains("no scope"), "{launched:?}");
+    let (sidecar, strays) = (fleet.pid("coder0", "sidecar"), strays_of(&file));
+    let inside = fleet.managed.processes_in(&scope("coder0"));
+    assert!(inside.contains(&sidecar), "{inside:?}");
+    kill(sidecar, libc::SIGKILL);
+    until(SOON, "the session is gone", || {
+        fleet.managed.tmux(&["has-session", "-t", "=coder0"]).code != 0
+    });
+    // They have left everything that could have ended them.
+    assert!(strays.iter().all(|pid| pid_is_alive(*pid)));
+    let again = fleet.managed.agent(&["launch", "coder0"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(!strays.iter().any(|pid| pid_is_alive(*pid)));
+    let inside = fleet.managed.processes_in(&scope("coder0"));
+    assert!(inside.contains(&fleet.pid("coder0", "sidecar")));
+}
+
 /// tmux 3.4 and later, built with systemd, moves every pane into a scope of its own.
 #[test]
 fn a_tmux_that_makes_scopes_of_its_own_changes_nothing() {

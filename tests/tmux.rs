@@ -446,6 +446,23 @@ fn a_tmux_server_that_is_killed_hard_takes_no_runtime_into_the_dark() {
 }
 
 #[test]
+fn a_pane_that_tmux_has_kept_after_its_end_is_no_agent_and_no_obstacle() {
+    let fleet = Fleet::new();
+    fleet.launch("coder0");
+    let set = fleet
+        .sandbox
+        .tmux(&["set-option", "-g", "remain-on-exit", "on"]);
+    assert_eq!(set.code, 0, "{set:?}");
+    let sidecar = fleet.pid("coder0", "sidecar");
+    kill(sidecar, nix::libc::SIGTERM);
+    until(SOON, "the pane is dead", || {
+        pane(&fleet.sandbox, "coder0", "#{pane_dead}") == "1"
+    });
+    assert!(fleet.launch("coder0").stdout.starts_with("started"));
+    assert_ne!(fleet.pid("coder0", "sidecar"), sidecar);
+}
+
+#[test]
 fn an_agent_that_has_ended_can_be_launched_again() {
     let fleet = Fleet::new();
     fleet.launch("coder0");
