@@ -360,6 +360,16 @@ fn a_tmux_server_that_is_killed_comes_back_with_its_agents_and_nothing_old_is_le
         });
     }
     assert_eq!(fleet.is_active_unit(HOLDER), "active");
+    // Also where no agent wants it back.
+    fleet
+        .managed
+        .must(&["stop", &unit("coder0"), &unit("coder1")]);
+    let server = fleet.managed.main_pid(HOLDER);
+    kill(server, libc::SIGKILL);
+    until(LATER, "another server", || {
+        let now = fleet.managed.show(HOLDER, "MainPID");
+        now != "0" && now != server.to_string()
+    });
 }
 
 // ---------------------------------------------------------------- ends of the monitor
