@@ -127,6 +127,20 @@ fn it_ends_with_the_runtimes_code_and_says_why() {
     }
 }
 
+/// Before the launcher has seen it, after that, or after the monitor has: the code is the same.
+#[test]
+fn a_runtime_that_ends_as_soon_as_it_is_up_is_told_by_its_code() {
+    for nap in ["0", "0.01", "0.02", "0.05", "0.1"] {
+        let mut sandbox = sandbox("");
+        let command = format!("/bin/sh -c 'stty raw; sleep {nap}; exit 5'");
+        sandbox.env("MOSAIC_AGENT_COMMAND", command);
+        let ended = sandbox
+            .start(&["launch", "--supervise", "coder0"])
+            .wait(LATER);
+        assert_eq!(ended.code, 5, "{nap}: {ended:?}");
+    }
+}
+
 #[test]
 fn a_hang_up_is_no_clean_stop_even_if_the_runtime_ends_with_0() {
     let mut sandbox = sandbox("");
