@@ -30,6 +30,8 @@
 //!              meanwhile: the runtime's own record -> verbs::records -> pure::judge
 //! a beat       pure::harness (Effect::Beat) -> pure::beat -> os::files, written beside and renamed
 //! a launch     verbs::launch -> os::tmux new-session -> verbs::run; environment and readiness by verbs::handoff
+//! a unit       verbs::supervise -> `launch` as a child -> os::pidfd, verbs::ask -> os::notify -> systemd
+//!              verbs::launch -> verbs::scope -> os::systemd: the pane's process gets a scope of its own
 //! ```
 //!
 //! Open [`verbs::run`] first: the one loop in which all of it happens.

@@ -138,6 +138,28 @@ fn a_unit_that_somebody_else_wrote_is_replaced_only_when_asked_and_kept_beside()
 }
 
 #[test]
+fn a_socket_that_somebody_elses_server_has_is_named_before_the_holder_fails_on_it() {
+    let mut sandbox = Sandbox::new();
+    let file = sandbox.home().join(".config/mosaic/fleet/fleet.env");
+    fs::create_dir_all(file.parent().expect("a directory")).expect("a directory in the sandbox");
+    let socket = sandbox.var("MOSAIC_TMUX_SOCKET").to_owned();
+    fs::write(&file, format!("MOSAIC_TMUX_SOCKET=\"{socket}\"\n")).expect("a file in the sandbox");
+    let named = |sandbox: &Sandbox| {
+        let said = units(sandbox, &["status"]).stderr;
+        said.contains("a server that is not the fleet's") && said.contains("fleet.env")
+    };
+    assert!(!named(&sandbox));
+    let server = ["new-session", "-d", "-s", "mine", "sleep", "600"];
+    assert_eq!(sandbox.tmux(&server).code, 0);
+    assert!(named(&sandbox));
+    fs::remove_file(&file).expect("the file");
+    assert!(!named(&sandbox), "the fleet's is the default socket now");
+    sandbox.env("MOSAIC_TMUX_SOCKET", "");
+    assert_eq!(sandbox.tmux(&server).code, 0);
+    assert!(named(&sandbox));
+}
+
+#[test]
 fn units_of_another_version_are_outdated_and_replaced() {
     let sandbox = Sandbox::new();
     units(&sandbox, &["install"]);

@@ -8,10 +8,13 @@ pub struct UnitFile {
     text: &'static str,
 }
 
+/// The unit that owns the tmux server.
+pub const HOLDER: &str = "mosaic-tmux-holder.service";
+
 /// All of them.
 pub const ALL: [UnitFile; 3] = [
     UnitFile {
-        name: "mosaic-tmux-holder.service",
+        name: HOLDER,
         text: include_str!("../../launcher/mosaic-tmux-holder.service"),
     },
     UnitFile {

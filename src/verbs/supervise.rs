@@ -4,7 +4,7 @@
 //! and our signals. What keeps a unit alive for systemd is a real answer of the sidecar and nothing else.
 
 use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::libc;
 
@@ -17,7 +17,7 @@ use crate::os::pidfd::PidFd;
 use crate::os::signals::Signals;
 use crate::os::{files, process};
 use crate::pure::beat::{Found, READ_MAX};
-use crate::pure::supervise::{self, Pace};
+use crate::pure::supervise::{self, End, Pace};
 use crate::pure::wire::Status;
 use crate::units::AgentName;
 
@@ -62,18 +62,18 @@ pub fn supervise(name: &AgentName) -> Result<u8, Failure> {
         said: String::new(),
         asked_to_stop: false,
     };
-    let (sidecar, status) = match monitor.adopt()? {
-        Some(found) => found,
+    let begun = SystemTime::now();
+    let found = match monitor.adopt()? {
         None => match monitor.launch()? {
-            exit::OK => monitor.adopt()?.ok_or_else(|| {
-                Failure::new(
-                    exit::INTERNAL,
-                    format!("launching {name}"),
-                    "it has ended again",
-                )
-            })?,
+            exit::OK => monitor.adopt()?,
+            // Nothing is left of what we were asked to end.
+            _ if monitor.asked_to_stop => return Ok(exit::OK),
             code => return Ok(code),
         },
+        found => found,
+    };
+    let Some((sidecar, status)) = found else {
+        return Ok(monitor.ended_at_once(begun));
     };
     monitor.tell("READY=1");
     monitor.answered(&status);
@@ -240,10 +240,25 @@ impl Monitor<'_> {
         exit::OK
     }
 
-    fn ended(&mut self, sidecar: &Sidecar) -> u8 {
-        let beat = files::read_small(&self.place.heartbeat(self.name), READ_MAX);
-        let beat = beat.ok().map(|bytes| Found::parse(&bytes));
-        let end = supervise::end_of(beat.as_ref(), sidecar.pid);
+    fn ended(&self, sidecar: &Sidecar) -> u8 {
+        self.end_as(supervise::end_of(self.beat().as_ref(), sidecar.pid))
+    }
+
+    /// It was up and ended before we could hold it: its heartbeat speaks for it if it is not an older one.
+    fn ended_at_once(&self, begun: SystemTime) -> u8 {
+        // A heartbeat's times are in whole seconds.
+        let ours = |b: &Found| b.time("started") >= begun.checked_sub(Duration::from_secs(1));
+        let beat = self.beat().filter(ours);
+        let sidecar = beat.as_ref().and_then(|b| b.get("sidecar")?.parse().ok());
+        self.end_as(supervise::end_of(beat.as_ref(), sidecar.unwrap_or(0)))
+    }
+
+    fn beat(&self) -> Option<Found> {
+        let bytes = files::read_small(&self.place.heartbeat(self.name), READ_MAX).ok()?;
+        Some(Found::parse(&bytes))
+    }
+
+    fn end_as(&self, end: End) -> u8 {
         self.tell(&format!("STOPPING=1\nSTATUS={}", end.words));
         eprintln!("mosaic-agent: {}: {}", self.name, end.words);
         scope::end(self.name);

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::launch::find_tmux;
 use super::place::Place;
 use crate::cli::fleet::Setup;
 use crate::failure::{Doing, Failure, exit};
+use crate::os::tmux::Tmux;
 use crate::os::{files, process, systemd};
-use crate::pure::unit_file::{ALL, Standing, UnitFile};
+use crate::pure::unit_file::{ALL, HOLDER, Standing, UnitFile};
 
 /// Largest unit file looked at; ours have 2 KB.
 const READ_MAX: usize = 256 * 1024;
@@ -80,6 +82,9 @@ pub fn units(verb: Setup, force: bool, json: bool) -> Result<u8, Failure> {
              (at the next login, or: sudo systemctl start user@$(id -u))"
                 .into(),
         );
+    }
+    if verb != Setup::Remove {
+        warnings.extend(taken_socket(&place));
     }
     let linger = lingers();
     if linger == Some(false) && verb != Setup::Remove {
@@ -260,6 +265,36 @@ fn drop_ins(dir: &Path, unit: &UnitFile) -> Vec<String> {
         .collect();
     found.sort();
     found
+}
+
+/// A tmux server that is not the holder's and has the fleet's socket: the holder will not start.
+fn taken_socket(place: &Place) -> Option<String> {
+    let config = place.settings.home.join(".config/mosaic/fleet/fleet.env");
+    let text = files::read_small(&config, READ_MAX).unwrap_or_default();
+    let socket = String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("MOSAIC_TMUX_SOCKET="))
+        .next_back()
+        .map(|value| value.trim_matches(['"', '\'']).to_owned())
+        .unwrap_or_default();
+    let tmux = Tmux {
+        socket,
+        ..find_tmux(&place.settings).ok()?
+    };
+    let pid = tmux.server().ok().flatten()?.to_string();
+    let holder = systemd::systemctl(&["show", "-p", "MainPID", "--value", HOLDER]).ok()?;
+    if String::from_utf8_lossy(&holder.stdout).trim() == pid {
+        return None;
+    }
+    let socket = match tmux.socket.as_str() {
+        "" => "tmux's default socket".to_owned(),
+        name => format!("the tmux socket {name:?}"),
+    };
+    Some(format!(
+        "a server that is not the fleet's runs on {socket} (pid {pid}), so the holder will not start: \
+         end it, or put MOSAIC_TMUX_SOCKET=mosaic into {}",
+        config.display()
+    ))
 }
 
 /// Whether the manager runs while nobody is logged in: logind keeps a file for that.

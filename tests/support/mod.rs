@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 mod client;
 mod demo;
+mod fleet;
 mod manager;
 mod pane;
 mod process;
@@ -20,6 +21,7 @@ mod sandbox;
 
 pub use client::Client;
 pub use demo::{Demo, Log, Receipt};
+pub use fleet::{Fleet, HOLDER, scope, unit};
 pub use manager::Managed;
 pub use pane::Pane;
 pub use process::{Output, Running, code, kill, pid_is_alive, process_state};
