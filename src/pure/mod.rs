@@ -32,6 +32,7 @@ pub mod recorded;
 pub mod roster;
 pub mod screen;
 pub mod settings;
+pub mod sight;
 pub mod supervise;
 pub mod table;
 pub mod text;
