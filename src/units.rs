@@ -74,19 +74,18 @@ impl TermSize {
     /// # Errors
     /// One line that says what a size is.
     pub fn parse(text: &str) -> Result<TermSize, String> {
-        let one = |n: &str| n.parse().ok().filter(|n| (2..=1000).contains(n));
-        text.split_once('x')
-            .and_then(|(cols, rows)| {
-                Some(TermSize {
-                    cols: one(cols)?,
-                    rows: one(rows)?,
-                })
-            })
-            .ok_or_else(|| {
-                format!(
-                    "{text:?} is no size; it takes COLSxROWS such as 120x40, each from 2 to 1000"
-                )
-            })
+        let mut size = [0; 2];
+        let mut given = text.split('x');
+        for (n, given) in size.iter_mut().zip(&mut given) {
+            *n = given.parse().unwrap_or_default();
+        }
+        let [cols, rows] = size;
+        if given.next().is_none() && size.iter().all(|n| (2..=1000).contains(n)) {
+            return Ok(TermSize { cols, rows });
+        }
+        Err(format!(
+            "{text:?} is no size; it takes COLSxROWS such as 120x40, each from 2 to 1000"
+        ))
     }
 
     /// Clamps what a terminal claims to be. A zero stands for "unknown" and gives 80x24, as the

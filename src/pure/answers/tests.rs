@@ -1,8 +1,11 @@
 //! What is asked, through the screen model and in any cut, and what is answered.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{IN_WINDOW, PENDING_MAX, WINDOW};
+use crate::pure::delivery::Written;
+use crate::pure::harness::{Effect, Harness, Input, Job, Now};
+use crate::pure::profile::Profiles;
 use crate::pure::screen::Screen;
 use crate::units::TermSize;
 
@@ -188,4 +191,36 @@ fn no_answer_repeats_a_text_that_was_asked() {
     }
     let endless = format!("\x1bP+q{}\x1b\\\x1b[5n", "544e;".repeat(1_000_000));
     assert_eq!(answers(&endless), "\x1b[0n");
+}
+
+fn typed(harness: &mut Harness) -> Vec<(Job, Vec<u8>)> {
+    let effects = std::iter::from_fn(|| harness.poll());
+    let typed = |effect| match effect {
+        Effect::Type { job, bytes, .. } => Some((job, bytes)),
+        _ => None,
+    };
+    effects.filter_map(typed).collect()
+}
+
+#[test]
+fn a_runtime_that_does_not_read_gets_no_second_write_and_loses_no_answer() {
+    let mono = Instant::now();
+    let now = Now {
+        mono,
+        wall: SystemTime::UNIX_EPOCH,
+    };
+    let size = TermSize::DEFAULT;
+    let mut harness = Harness::new(Profiles::with(&[]), size, WINDOW, "t".into(), now);
+    harness.be_the_terminal();
+    harness.handle(Input::Output(b"\x1b[5n"), now);
+    let first = typed(&mut harness);
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0].1, b"\x1b[0n");
+    harness.handle(Input::Output(b"\x1b[6n"), now);
+    harness.handle(Input::Output(b"\x1b[c"), now);
+    assert_eq!(typed(&mut harness), []);
+    harness.handle(Input::Written(first[0].0, Written::At(mono)), now);
+    let second = typed(&mut harness);
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].1, b"\x1b[1;1R\x1b[?62;22c");
 }
