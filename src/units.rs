@@ -69,6 +69,25 @@ impl TermSize {
         rows: 40,
     };
 
+    /// Reads `120x40`.
+    ///
+    /// # Errors
+    /// One line that says what a size is.
+    pub fn parse(text: &str) -> Result<TermSize, String> {
+        let mut size = [0; 2];
+        let mut given = text.split('x');
+        for (n, given) in size.iter_mut().zip(&mut given) {
+            *n = given.parse().unwrap_or_default();
+        }
+        let [cols, rows] = size;
+        if given.next().is_none() && size.iter().all(|n| (2..=1000).contains(n)) {
+            return Ok(TermSize { cols, rows });
+        }
+        Err(format!(
+            "{text:?} is no size; it takes COLSxROWS such as 120x40, each from 2 to 1000"
+        ))
+    }
+
     /// Clamps what a terminal claims to be. A zero stands for "unknown" and gives 80x24, as the
     /// runtimes themselves assume; the kernel would also accept 65535x65535, which nobody can draw.
     pub fn clamped(cols: u16, rows: u16) -> TermSize {
@@ -97,6 +116,21 @@ mod tests {
             AgentName::new("coder-0_B").map(|n| n.to_string()),
             Ok("coder-0_B".into())
         );
+    }
+
+    #[test]
+    fn a_size_is_columns_by_rows_and_nothing_else() {
+        assert_eq!(TermSize::parse("120x40"), Ok(TermSize::DEFAULT));
+        for bad in [
+            "", "120", "x", "120x", "x40", "1x40", "120x1001", "0x0", "-5x9", "120 x 40", "120X40",
+            "120x40x2", "99999x40", "12e1x40",
+        ] {
+            let said = TermSize::parse(bad).err();
+            assert!(
+                said.is_some_and(|e| e.contains("COLSxROWS")),
+                "{bad:?} was taken"
+            );
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use lexopt::prelude::*;
 
 use crate::failure::{Failure, exit};
-use crate::units::AgentName;
+use crate::units::{AgentName, TermSize};
 
 /// What `run` was asked for.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct RunOptions {
     pub handoff: Option<PathBuf>,
     /// The runtime's name as the pane should show it.
     pub shown_as: Option<String>,
+    /// The size of the runtime's terminal where there is no terminal here.
+    pub size: Option<TermSize>,
     /// The runtime's command, if given after `--`.
     pub command: Vec<OsString>,
 }
@@ -142,7 +144,8 @@ Examples
   mosaic-agent run demo -- mosaic-fleet demo-tui     be the sidecar, here, in this terminal
 
 Verbs
-  run NAME [-- CMD ARG...]     be the sidecar of CMD in this terminal
+  run NAME [-- CMD ARG...]     be the sidecar of CMD in this terminal, or without one
+      --size COLSxROWS         of the terminal CMD gets if there is none here (120x40)
   launch NAME                  make the tmux session that runs `run NAME`; idempotent
       --supervise              stay as the main process of its systemd unit (docs/systemd.md)
   units install|remove|status  the systemd units of a fleet, for this user
@@ -250,6 +253,7 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),
+            Long("size") => options.size = Some(TermSize::parse(&parser.value()?.string()?)?),
             Long("as") => options.shown_as = Some(parser.value()?.string()?),
             Long("help") | Short('h') => return Ok(help("run")),
             Value(name) if options.name.is_none() => {

@@ -32,17 +32,21 @@ fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// Whether somebody else's terminal is on standard input and output.
+pub fn is_here() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
 impl Outer {
     /// Takes the terminal on standard input, if there is one, into raw mode.
     ///
     /// # Errors
     /// The terminal is there and cannot be opened or set.
     pub fn take() -> io::Result<Option<Outer>> {
-        let stdin = io::stdin();
-        if !stdin.is_terminal() || !io::stdout().is_terminal() {
+        if !is_here() {
             return Ok(None);
         }
-        let tty = reopen(stdin.as_fd())?;
+        let tty = reopen(io::stdin().as_fd())?;
         let saved = termios::tcgetattr(&tty)?;
         if let Ok(mut slot) = SAVED.lock() {
             *slot = Some(saved.clone());

@@ -181,9 +181,6 @@ const IDENTIFY_FIRST: Duration = Duration::from_millis(100);
 /// A turn shows within this time after its message was taken. Slowest seen: 2.9 s (opencode's first).
 const TURN_SHOWS: Duration = Duration::from_secs(4);
 
-/// The answer to the question `OSC 7501 ; ?`, on which claude starts to report its state in the stream.
-const OSC_7501_YES: &[u8] = b"\x1b]7501;?\x1b\\";
-
 /// So many messages in a row that only the screen spoke for, and a record is no longer waited for.
 const RECORD_MISSED: u8 = 3;
 
@@ -247,6 +244,8 @@ pub struct Harness {
     interval: Duration,
     next_beat: Instant,
     orders: Orders,
+    /// Answers of the terminal that are being written.
+    answering: Option<Job>,
     /// The last message that somebody else submitted, while its fate is open.
     observed: Option<Box<Observed>>,
     /// The runtime's own records are being watched.
@@ -303,6 +302,7 @@ impl Harness {
             interval,
             next_beat: now.mono,
             orders: Orders::new(tag),
+            answering: None,
             observed: None,
             reading_records: false,
             record: OwnRecord::default(),
@@ -479,6 +479,10 @@ impl Harness {
             }
             Input::Written(job, written) => {
                 self.read_check.get_or_insert(now.mono + READ_CHECK);
+                if self.answering == Some(job) {
+                    self.answering = None;
+                    self.answer();
+                }
                 self.orders.written(job, written, now, &mut self.effects);
             }
             Input::Resized(size) => self.screen.resize(size),
@@ -610,6 +614,7 @@ impl Harness {
 
     fn output(&mut self, bytes: &[u8], now: Now) {
         self.last_output = now.mono;
+        self.screen.answers().at(now.mono);
         if self.state == State::Wedged && self.ended.is_none() {
             // Something prints: perhaps it runs again.
             self.effects.push_back(Effect::Pulse);
@@ -644,20 +649,35 @@ impl Harness {
             }
         }
         self.bracketed = bracketed;
-        if self.screen.take_7501_query() {
-            let job = self.orders.new_job();
-            self.effects.push_back(Effect::Type {
-                job,
-                bytes: OSC_7501_YES.to_vec(),
-                if_outer: None,
-                keys_wait: None,
-            });
-        }
+        self.answer();
         self.update_since = match (self.screen.in_update(), self.update_since) {
             (true, None) => Some(now.mono),
             (true, since) => since,
             (false, _) => None,
         };
+    }
+
+    /// The runtime has no terminal but this one: what it asks a terminal is answered here.
+    pub fn be_the_terminal(&mut self) {
+        self.screen.answers().be_alone();
+    }
+
+    /// Types the answers that wait, one write at a time: a runtime that does not read gets no more of them.
+    fn answer(&mut self) {
+        if self.answering.is_some() {
+            return;
+        }
+        let bytes = self.screen.answers().take();
+        if !bytes.is_empty() {
+            let job = self.orders.new_job();
+            self.answering = Some(job);
+            self.effects.push_back(Effect::Type {
+                job,
+                bytes,
+                if_outer: None,
+                keys_wait: None,
+            });
+        }
     }
 
     /// Whether anything may depend on a single frame.

@@ -5,6 +5,7 @@
 //! from the field replays exactly as it happened live.
 #![forbid(unsafe_code)]
 
+pub mod answers;
 pub mod beat;
 pub mod cast;
 pub mod command;

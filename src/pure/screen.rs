@@ -1,11 +1,12 @@
 //! The screen the runtime has drawn, rebuilt from its own bytes.
 //!
 //! A thin skin over the `vt100` crate: it adds what that crate only reports through callbacks (title,
-//! synchronized updates, OSC 7501) and gives text in the shapes the rest of `pure` asks for.
+//! synchronized updates, OSC 7501, questions) and gives text in the shapes the rest of `pure` asks for.
 //! Deliberately absent: history (tmux keeps it) and any opinion about what the rows mean.
 
 use std::num::NonZeroU16;
 
+use super::answers::{Answers, Csi};
 use super::whole::Whole;
 use crate::units::TermSize;
 
@@ -33,8 +34,8 @@ struct Ears {
     said_working: u64,
     /// Between `?2026h` and `?2026l` the rows are half drawn.
     in_update: bool,
-    /// The runtime asked whether the terminal understands OSC 7501 and was not answered yet.
-    asked_7501: bool,
+    /// What the runtime has asked and was not told yet.
+    answers: Answers,
 }
 
 /// Longest title kept, in bytes: a title is a hint, not a text.
@@ -46,11 +47,13 @@ impl vt100::Callbacks for Ears {
         self.title = String::from_utf8_lossy(&title[..end]).into_owned();
     }
 
+    // Called at a dozen places of the crate, each of which would get a copy.
+    #[inline(never)]
     fn unhandled_csi(
         &mut self,
-        _: &mut vt100::Screen,
+        screen: &mut vt100::Screen,
         intermediate: Option<u8>,
-        _: Option<u8>,
+        second: Option<u8>,
         params: &[&[u16]],
         last: char,
     ) {
@@ -61,14 +64,17 @@ impl vt100::Callbacks for Ears {
                 _ => {}
             }
         }
+        let csi = Csi {
+            marks: (intermediate, second),
+            params,
+            end: last,
+        };
+        self.answers.csi(csi, screen, self.in_update);
     }
 
     fn unhandled_osc(&mut self, _: &mut vt100::Screen, params: &[&[u8]]) {
+        self.answers.osc(params);
         let [b"7501", rest, ..] = params else { return };
-        if *rest == b"?" {
-            self.asked_7501 = true;
-            return;
-        }
         let state = rest
             .split(|b| *b == b':')
             .find_map(|field| field.strip_prefix(b"state=".as_slice()));
@@ -109,6 +115,16 @@ pub struct Screen {
 /// See [`Screen::is_rule`]. pi was seen to overdraw one cell; an emoji of a family has up to eight.
 const RULE_STARTS: u16 = 8;
 
+/// Hands bytes to the parser, which does not tell of device control strings: they are looked for beside it.
+fn process(parser: &mut vt100::Parser<Ears>, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let (before, rest) = bytes.split_at(parser.callbacks_mut().answers.up_to_string(bytes));
+        parser.process(before);
+        parser.callbacks_mut().answers.string();
+        bytes = rest;
+    }
+}
+
 fn cells(n: u16) -> NonZeroU16 {
     NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
 }
@@ -131,7 +147,7 @@ impl Screen {
     /// Takes the next bytes the runtime printed; they may be cut anywhere.
     pub fn feed(&mut self, bytes: &[u8]) {
         let parser = &mut self.parser;
-        self.whole.cut(bytes, |piece| parser.process(piece));
+        self.whole.cut(bytes, |piece| process(parser, piece));
         self.fed += 1;
     }
 
@@ -201,9 +217,9 @@ impl Screen {
         self.parser.callbacks().said_working
     }
 
-    /// Whether the runtime has asked for OSC 7501 since the last call; asking clears it.
-    pub fn take_7501_query(&mut self) -> bool {
-        std::mem::take(&mut self.parser.callbacks_mut().asked_7501)
+    /// What the runtime has asked and was not told yet.
+    pub fn answers(&mut self) -> &mut Answers {
+        &mut self.parser.callbacks_mut().answers
     }
 
     /// The text of one row, right-trimmed; a wide character is one `char`, a blank cell a blank.

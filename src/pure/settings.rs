@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::units::TermSize;
+
 /// Beats per interval unless told otherwise.
 const INTERVAL_S: u64 = 15;
 
@@ -29,6 +31,8 @@ pub struct Settings {
     pub runtime_dir: Option<PathBuf>,
     /// Where the user's profiles are.
     pub profile_dir: PathBuf,
+    /// The size of a terminal of our own, where there is no other.
+    pub size: TermSize,
     /// Time between beats.
     pub interval: Duration,
     /// Whose fleet, if that was said; else the user's name.
@@ -80,7 +84,12 @@ impl Settings {
                 }
             },
         };
+        let size = match get("MOSAIC_AGENT_SIZE") {
+            None => TermSize::DEFAULT,
+            Some(text) => TermSize::parse(&text).map_err(|e| format!("MOSAIC_AGENT_SIZE: {e}"))?,
+        };
         Ok(Settings {
+            size,
             tmux_socket: get("MOSAIC_TMUX_SOCKET").unwrap_or_default(),
             workdir: dir("MOSAIC_AGENT_WORKDIR")?.unwrap_or_else(|| home.clone()),
             runtime_bin: dir("MOSAIC_RUNTIME_BIN")?,

@@ -53,8 +53,26 @@ pub fn check(place: &Place, name: &AgentName) -> Result<(), Failure> {
     executable(name, &command_of(place)?, &path, &place.settings.workdir).map(|_| ())
 }
 
-/// What to start, and with which environment.
-pub fn of(options: &RunOptions, place: &Place, name: &AgentName) -> Result<Program, Failure> {
+/// What a terminal, or tmux, says of itself to the programs in it.
+const OF_A_TERMINAL: [&str; 8] = [
+    "TERM",
+    "TERM_PROGRAM",
+    "TERM_PROGRAM_VERSION",
+    "TERMINFO",
+    "TMUX",
+    "TMUX_PANE",
+    "COLUMNS",
+    "LINES",
+];
+
+/// What to start, and with which environment. Where the runtime has no terminal but ours (`alone`), nothing
+/// comes from one that somebody else was started in.
+pub fn of(
+    options: &RunOptions,
+    place: &Place,
+    name: &AgentName,
+    alone: bool,
+) -> Result<Program, Failure> {
     let settings = &place.settings;
     let path = path_for_runtime(settings);
     let argv = match options.command.as_slice() {
@@ -76,9 +94,17 @@ pub fn of(options: &RunOptions, place: &Place, name: &AgentName) -> Result<Progr
     let file = executable(name, &argv, &path, &dir)?;
     let mut env: Vec<(OsString, OsString)> = std::env::vars_os()
         .filter(|(key, _)| {
-            key != "NOTIFY_SOCKET" && key != "WATCHDOG_USEC" && key != "WATCHDOG_PID"
+            let dropped: &[&str] = if alone { &OF_A_TERMINAL } else { &[] };
+            let ours = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+            !ours.iter().chain(dropped).any(|name| key == name)
         })
         .collect();
+    if alone {
+        env.push(("TERM".into(), "xterm-256color".into()));
+        if std::env::var_os("COLORTERM").is_none() {
+            env.push(("COLORTERM".into(), "truecolor".into()));
+        }
+    }
     let sock = place.socket(name).into_os_string();
     for (key, value) in [
         ("PATH", path.into()),

@@ -203,8 +203,11 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
     Ok(at_work.finish().await)
 }
 
-/// Goes on with the messages of the sidecar before, or of the model before the one that failed.
+/// Goes on with the messages of the sidecar before, or of the model before the one that failed, and in its place.
 fn take_up(sidecar: &Sidecar, harness: &mut Harness, now: Now) -> Journal {
+    if sidecar.outer.is_none() {
+        harness.be_the_terminal();
+    }
     let path = sidecar.place.journal(&sidecar.name);
     let (mut journal, recovered) = Journal::read(&path, now.wall);
     harness.recover(recovered, now);

@@ -13,7 +13,7 @@ use crate::cli::agent::RunOptions;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pty::Pty;
 use crate::os::signals::Signals;
-use crate::os::tty::Outer;
+use crate::os::tty::{self, Outer};
 use crate::os::{files, process, socket};
 use crate::units::{AgentName, TermSize};
 
@@ -88,7 +88,7 @@ pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
         Some(name) => name.clone(),
         None => super::place::name_from_environment("run")?,
     };
-    let program = program::of(options, &place, &name)?;
+    let program = program::of(options, &place, &name, !tty::is_here())?;
     place.prepare()?;
     super::log::to_file(&place.settings.run_dir.join(format!("{name}.log")));
     let locks = own(&place, &name)?;
@@ -96,7 +96,10 @@ pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
     let (listener, bound) = socket::bind_private(&socket_path)?;
     let signals = Signals::listen().doing(|| "listening to signals".into())?;
     let outer = Outer::take().doing(|| "taking the terminal into raw mode".into())?;
-    let size = outer.as_ref().map_or(TermSize::DEFAULT, Outer::size);
+    let size = match &outer {
+        Some(outer) => outer.size(),
+        None => options.size.unwrap_or(place.settings.size),
+    };
     let pty = Pty::open(size, outer.as_ref().map(Outer::modes))
         .doing(|| "opening a pty for the runtime".into())?;
     process::adopt_orphans();
@@ -114,7 +117,8 @@ pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
             .hint("check the file's mode, its first line and the working directory")
     })?;
     Ok(Sidecar {
-        tmux_socket: tmux_socket(),
+        // Who has no terminal is in no pane, whatever environment was inherited.
+        tmux_socket: outer.as_ref().and_then(|_| tmux_socket()),
         name,
         place,
         socket_path,
