@@ -51,7 +51,8 @@ pub fn start_ticks(pid: i32) -> Option<u64> {
     stat(pid).map(|s| s.2)
 }
 
-fn children(pid: i32) -> Vec<i32> {
+/// The children of a process.
+pub(super) fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
@@ -175,6 +176,20 @@ pub fn variable(pid: i32, name: &str) -> Option<String> {
     })
 }
 
+/// The environment a process was started with. At most 1 MiB of it is read.
+pub fn environment(pid: i32) -> Option<Vec<(OsString, OsString)>> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(1024 * 1024).read_to_end(&mut bytes).ok()?;
+    let pair = |variable: &[u8]| {
+        let at = variable.iter().position(|b| *b == b'=')?;
+        let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        (at > 0).then(|| (text(&variable[..at]), text(&variable[at + 1..])))
+    };
+    Some(bytes.split(|b| *b == 0).filter_map(pair).collect())
+}
+
 /// Whether `pid` is `ancestor` or descends from it.
 pub fn descends_from(pid: i32, ancestor: i32) -> bool {
     generations(pid, ancestor).is_some()
@@ -194,6 +209,24 @@ pub fn generations(pid: i32, ancestor: i32) -> Option<usize> {
         }
     }
     None
+}
+
+/// The ancestors of a process, nearest first, up to the first of all; none if one of them cannot be seen.
+pub fn ancestors(pid: i32) -> Option<Vec<i32>> {
+    let (mut pid, mut found) = (pid, Vec::new());
+    while pid > 1 && found.len() < ANCESTORS_MAX {
+        pid = stat(pid)?.1;
+        found.push(pid);
+    }
+    (pid <= 1 && !found.is_empty()).then_some(found)
+}
+
+/// Nobody nests processes deeper than this.
+const ANCESTORS_MAX: usize = 4_096;
+
+/// The path of a process' executable.
+pub fn executable(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// Sends a signal to a process group; a group that is gone is no error.
