@@ -1,6 +1,4 @@
-//! Everything that descends from us: to be ended with the runtime that has started it.
-
-use std::collections::HashSet;
+//! Everything that descends from a process: to be ended with it.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -9,26 +7,20 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use super::pidfd::PidFd;
 use super::process;
 
-/// Sends a signal to every descendant of this process; how many there were.
+/// Sends a signal to every descendant of a process, not to itself.
 ///
 /// Each is held by a descriptor before it is asked whose child it is: a recycled pid is not hit.
-pub fn signal(signal: libc::c_int) -> usize {
-    let me = std::process::id().cast_signed();
-    let mut queue = process::children(me);
-    let mut seen = HashSet::new();
-    let mut count = 0;
+pub fn signal(ancestor: i32, signal: libc::c_int) {
+    let mut queue = process::children(ancestor);
     while let Some(pid) = queue.pop() {
-        if !seen.insert(pid) {
-            continue;
-        }
         let Ok(fd) = PidFd::open(pid) else { continue };
-        if process::descends_from(pid, me) {
-            // Before the signal: the children of what has ended are ours at once, and no longer its.
+        if process::descends_from(pid, ancestor) {
+            // Before the signal: what has ended has no children any more.
             queue.extend(process::children(pid));
-            count += usize::from(fd.signal(signal).is_ok());
+            // One that has ended meanwhile needs none.
+            let _ = fd.signal(signal);
         }
     }
-    count
 }
 
 /// Whether nothing descends from this process any more. It adopts orphans, so whoever descends from it is its

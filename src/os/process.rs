@@ -41,6 +41,11 @@ fn stat(pid: i32) -> Option<(char, i32, u64)> {
     Some((state, parent, start))
 }
 
+/// Our own pid.
+pub fn me() -> i32 {
+    std::process::id().cast_signed()
+}
+
 /// The state letter of a process: `R`, `S`, `D`, `T`, `t`, `Z` …; none if there is no such process.
 pub fn state_letter(pid: i32) -> Option<char> {
     stat(pid).map(|s| s.0)
@@ -211,18 +216,17 @@ pub fn generations(pid: i32, ancestor: i32) -> Option<usize> {
     None
 }
 
-/// The ancestors of a process, nearest first, up to the first of all; none if one of them cannot be seen.
-pub fn ancestors(pid: i32) -> Option<Vec<i32>> {
-    let (mut pid, mut found) = (pid, Vec::new());
-    while pid > 1 && found.len() < ANCESTORS_MAX {
+/// Whether one of a process' ancestors is so; none if they cannot all be seen.
+pub fn has_ancestor(pid: i32, is_so: impl Fn(i32) -> bool) -> Option<bool> {
+    let mut pid = stat(pid)?.1;
+    while pid > 1 {
+        if is_so(pid) {
+            return Some(true);
+        }
         pid = stat(pid)?.1;
-        found.push(pid);
     }
-    (pid <= 1 && !found.is_empty()).then_some(found)
+    Some(false)
 }
-
-/// Nobody nests processes deeper than this.
-const ANCESTORS_MAX: usize = 4_096;
 
 /// The path of a process' executable.
 pub fn executable(pid: i32) -> Option<PathBuf> {
@@ -268,7 +272,7 @@ pub fn adopt_orphans() {
 
 /// Reaps ended orphans we have adopted, but never `keep`, whose exit status somebody else wants.
 pub fn reap_orphans(keep: i32) {
-    for pid in children(std::process::id().cast_signed()) {
+    for pid in children(me()) {
         if pid != keep && state_letter(pid) == Some('Z') {
             let _ = waitid(
                 Id::Pid(Pid::from_raw(pid)),

@@ -420,9 +420,9 @@ impl Harness {
         self.orders.journal(now)
     }
 
-    /// Takes no more messages and begins none; how many were turned away.
-    pub fn drain(&mut self, now: Now) -> usize {
-        self.orders.drain(now, &mut self.effects)
+    /// Takes no more messages and begins none.
+    pub fn drain(&mut self, now: Now) {
+        self.orders.drain(now, &mut self.effects);
     }
 
     /// Whether a turn runs or waits for an answer, or the fate of a message is open.

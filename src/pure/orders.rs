@@ -437,26 +437,24 @@ impl Orders {
         }
     }
 
-    /// Nothing more is to be begun. What is being typed goes its way, what is kept waits for the next sidecar;
-    /// how many were turned away.
-    pub fn drain(&mut self, now: Now, effects: &mut VecDeque<Effect>) -> usize {
-        self.draining = true;
-        let (stay, go): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|w| w.typing() || w.delivery.order.kept);
-        self.waiting = stay;
-        let turned_away = go.len();
-        for waiting in go {
-            let receipt = waiting.delivery.end(Verdict::Gone, STOPPING, now.mono);
-            self.finish(waiting.askers, *receipt, effects);
-        }
-        turned_away
+    /// Nothing more is begun. What is being typed goes its way, what is kept waits for the next sidecar.
+    pub fn drain(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
+        self.end_waiting(STOPPING, true, now, effects);
     }
 
     /// Nothing can be delivered any more. What is kept stays in the journal for the next sidecar.
     pub fn end_all(&mut self, why: &str, now: Now, effects: &mut VecDeque<Effect>) {
         self.job = None;
+        self.end_waiting(why, false, now, effects);
+    }
+
+    fn end_waiting(&mut self, why: &str, goes_on: bool, now: Now, effects: &mut VecDeque<Effect>) {
+        self.draining = true;
         for waiting in std::mem::take(&mut self.waiting) {
+            if goes_on && (waiting.typing() || waiting.delivery.order.kept) {
+                self.waiting.push_back(waiting);
+                continue;
+            }
             let (verdict, why) = match (waiting.typing(), waiting.delivery.order.kept) {
                 (true, _) => (Verdict::Unknown, why.to_owned()),
                 (false, false) => (Verdict::Gone, why.to_owned()),

@@ -36,7 +36,7 @@ pub struct Done {
     /// Milliseconds after the stop was asked for.
     pub ms: u64,
     /// What came of it.
-    pub result: String,
+    pub result: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl Stop {
     }
 
     /// Remembers a step.
-    pub fn note(&mut self, step: &'static str, result: impl Into<String>, now: Instant) {
+    pub fn note(&mut self, step: &'static str, result: &'static str, now: Instant) {
         let ms = now.saturating_duration_since(self.since).as_millis();
         self.done.push(Done {
             step,
             ms: u64::try_from(ms).unwrap_or(u64::MAX),
-            result: result.into(),
+            result,
         });
     }
 
@@ -106,7 +106,7 @@ impl Stop {
     }
 
     /// Whether the quit text was typed: `Ok(more)` if it was and there are more, or else why not.
-    pub fn asked(&mut self, typed: Result<bool, &str>, now: Instant) -> Next {
+    pub fn asked(&mut self, typed: Result<bool, &'static str>, now: Instant) -> Next {
         let count = match self.phase {
             Phase::Asked(count, _) => count,
             Phase::Turn | Phase::Signalled => 0,

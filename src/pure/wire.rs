@@ -99,9 +99,12 @@ pub struct HookLine {
 pub struct StopLine {
     /// `mosaic.stop/1`.
     pub schema: String,
-    /// Who speaks.
-    #[serde(flatten)]
-    pub origin: Origin,
+    /// As in every [`Origin`]; its code for a struct in a struct weighs more than this.
+    pub tenant_id: String,
+    /// The host.
+    pub host: String,
+    /// The agent.
+    pub agent: String,
     /// How the runtime ended: an exit code or a signal.
     pub exit: String,
     /// What was done, in order.

@@ -1,13 +1,14 @@
 //! The end of an agent: asked for, by a signal or by itself, and with it of everything it has started.
 
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use nix::libc;
 
 use super::{AtWork, now};
 use crate::failure::exit;
+use crate::os::family;
 use crate::os::process::{self, Exit};
-use crate::os::{family, files};
 use crate::pure::harness::{Effect, Ended, Input};
 use crate::pure::quit::{self, Next, Stop};
 use crate::pure::wire::{self, Request, StopLine};
@@ -86,7 +87,7 @@ impl Ending {
         self.stop.is_some()
     }
 
-    fn note(&mut self, step: &'static str, result: impl Into<String>) {
+    fn note(&mut self, step: &'static str, result: &'static str) {
         if let Some(stop) = &mut self.stop {
             stop.note(step, result, Instant::now());
         }
@@ -99,12 +100,8 @@ impl AtWork {
     /// A sidecar adopts what its runtime leaves behind, so all of it descends from the sidecar. Somebody whose
     /// ancestors cannot all be seen may be one of them.
     pub(super) fn may_control(&self, pid: i32) -> bool {
-        let sidecars = sidecars(&self.sidecar.place.settings.run_dir);
-        process::ancestors(pid).is_some_and(|ancestors| {
-            !ancestors
-                .iter()
-                .any(|pid| sidecars.contains(pid) || is_our_program(*pid))
-        })
+        let me = process::me();
+        process::has_ancestor(pid, |pid| pid == me || is_our_program(pid)) == Some(false)
     }
 
     /// `stop`: answered when the runtime has ended.
@@ -115,12 +112,9 @@ impl AtWork {
         if self.ending.stop.is_none() {
             self.ending.stop = Some(Stop::new(turn, now.mono));
             self.ending.reason.get_or_insert(STOPPED);
-            let (held, turned_away) = (self.harness.held(), self.harness.drain(now));
-            let kept = held - turned_away;
-            self.ending.note(
-                "drain",
-                format!("{turned_away} messages turned away, {kept} kept or on their way"),
-            );
+            self.harness.drain(now);
+            let result = "new messages are turned away; what was sent to be kept is kept";
+            self.ending.note("drain", result);
             self.perform(Effect::Pulse);
         }
         self.handle(Input::Tick);
@@ -209,12 +203,12 @@ impl AtWork {
             }
         };
         let now = Instant::now();
-        self.ending.note("ended", ended.words());
+        self.ending.note("ended", "the runtime");
         // What is left has at least as long as the runtime itself would have had.
         let kill_at = (now + LEFT_GRACE).max(self.ending.kill_at.take().unwrap_or(now));
         self.ending.left = Left::Ending(kill_at, kill_at + KILLED_WITHIN);
         for signal in [libc::SIGTERM, libc::SIGCONT] {
-            family::signal(signal);
+            family::signal(process::me(), signal);
         }
         self.pump.drain(now + DRAIN);
         self.handle(Input::Exited(ended));
@@ -232,9 +226,9 @@ impl AtWork {
             tracing::warn!("processes that the runtime has started cannot be ended");
             self.ending.left = Left::Nothing;
         } else if now >= at {
-            let killed = family::signal(libc::SIGKILL);
-            self.ending
-                .note("kill", format!("SIGKILL to {killed} processes it has left"));
+            family::signal(process::me(), libc::SIGKILL);
+            let result = "SIGKILL to what the runtime has left behind";
+            self.ending.note("kill", result);
             self.ending.left = Left::Ending(now + KILL_AGAIN, until);
         }
     }
@@ -244,9 +238,12 @@ impl AtWork {
         let Some(stop) = self.ending.stop.take() else {
             return;
         };
+        let origin = self.origin();
         let line = wire::line(&StopLine {
             schema: "mosaic.stop/1".into(),
-            origin: self.origin(),
+            tenant_id: origin.tenant_id,
+            host: origin.host,
+            agent: origin.agent,
             exit: ended.words(),
             steps: stop.done,
         });
@@ -262,26 +259,11 @@ impl AtWork {
     }
 }
 
-/// The sidecars that own an agent of this run directory.
-fn sidecars(run_dir: &std::path::Path) -> Vec<i32> {
-    let entries = std::fs::read_dir(run_dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "lock"))
-        .filter_map(|path| files::Lock::holder(&path)?.parse().ok())
-        .collect()
-}
-
-/// Whether a process runs `mosaic-agent`: what has children and does so is a sidecar, in whatever directory
-/// its agent lives.
+/// Whether a process runs `mosaic-agent`: what has children and does so is a sidecar.
 fn is_our_program(pid: i32) -> bool {
+    // A file that was replaced since is shown with ` (deleted)` behind its name.
     process::executable(pid)
-        .and_then(|exe| {
-            Some(
-                exe.file_name()?
-                    .to_string_lossy()
-                    .starts_with("mosaic-agent"),
-            )
-        })
-        .unwrap_or(false)
+        .as_deref()
+        .and_then(std::path::Path::file_name)
+        .is_some_and(|name| name.as_bytes().starts_with(b"mosaic-agent"))
 }
