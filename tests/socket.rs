@@ -70,6 +70,9 @@ fn every_document_is_as_its_schema_says() {
     let ps = serde_json::from_slice(&ps.expect("ps runs").stdout).expect("ps prints JSON");
     fits("ps", &ps);
     assert_eq!(ps["agents"][0]["agent"], Demo::NAME);
+    let stop = json!({"op": "stop", "timeout_ms": 0});
+    fits("request", &stop);
+    fits("stop", &client.ask(&stop));
 }
 
 #[test]

@@ -141,6 +141,45 @@ fn an_agent_that_fails_fails_its_unit_with_its_own_code_and_is_started_again() {
 }
 
 #[test]
+fn an_agent_that_is_stopped_stays_down_with_its_unit_and_comes_back_by_restart() {
+    let Some(fleet) = Fleet::new("stop and restart") else {
+        return;
+    };
+    fleet.restart_after(0);
+    // One that quits when asked, and one that must be killed.
+    for (name, options, draft) in [("polite", "", ""), ("rude", "--ignore-term", "a draft")] {
+        fleet.start(name, options);
+        fleet.managed.wait_state(name, "ready");
+        let (sidecar, _) = fleet.pids(name);
+        let restarted = fleet.managed.agent(&["restart", name]);
+        assert_eq!(restarted.code, 0, "{restarted:?}");
+        assert_eq!(fleet.is_active(name), "active");
+        assert_ne!(fleet.pid(name, "sidecar"), sidecar);
+        fleet.managed.wait_state(name, "ready");
+        if !draft.is_empty() {
+            fleet.managed.tmux(&["send-keys", "-t", name, "-l", draft]);
+            until(SOON, "a draft", || {
+                fleet.managed.status(name)["draft"] == true
+            });
+        }
+        let (sidecar, runtime) = fleet.pids(name);
+        let stopped = fleet.managed.agent(&["stop", name]);
+        assert_eq!(stopped.code, 0, "{stopped:?}");
+        assert_eq!(
+            stopped.stdout.contains("SIGKILL"),
+            !draft.is_empty(),
+            "{stopped:?}"
+        );
+        assert!(!pid_is_alive(sidecar) && !pid_is_alive(runtime));
+        assert_eq!(fleet.is_active(name), "inactive");
+        assert_eq!(fleet.managed.show(&unit(name), "Result"), "success");
+        always(ms(500), "it stays down", || {
+            fleet.is_active(name) == "inactive"
+        });
+    }
+}
+
+#[test]
 fn what_a_restart_cannot_mend_is_not_restarted() {
     let Some(fleet) = Fleet::new("RestartPreventExitStatus") else {
         return;

@@ -164,6 +164,8 @@ Verbs
   explain NAME                 which rules fired on the screen, and why the state is what it is
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
+  stop NAME, restart NAME      in order: drain, the turn's end, the runtime's own way to quit, TERM, KILL
+      --timeout SECONDS        how long a running turn may go on (default 30); --now: not at all
   hooks install|remove|status [RUNTIME]   let claude, codex, pi or opencode itself say what it took; docs/hooks.md
   hook [EVENT] [JSON]          what such a hook calls: payload on stdin, tells the sidecar, always silent, always 0
 Every verb takes --json; send, verify and launch take --quiet.
@@ -211,7 +213,9 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "hooks" | "replay" | "units" => of_fleet(verb.as_str(), parser.raw_args()?.collect()),
+        "hooks" | "replay" | "restart" | "stop" | "units" => {
+            of_fleet(verb.as_str(), parser.raw_args()?.collect())
+        }
         "explain" => {
             let args: Vec<OsString> = parser.raw_args()?.collect();
             // A recording needs no agent.
@@ -426,7 +430,7 @@ fn message_id(id: String) -> Result<String, lexopt::Error> {
 }
 
 /// Seconds, with a fraction if need be: `30`, `2.5`, `10s`.
-fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
+pub(super) fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
     let number = text.strip_suffix('s').unwrap_or(text);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let is_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());

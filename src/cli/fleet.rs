@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use super::agent::seconds;
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -62,6 +64,24 @@ pub enum Verb {
     End(AgentName),
     /// Put an agent's process into a scope of its own.
     Enclose(AgentName, i32),
+    /// End an agent in order.
+    Stop {
+        /// The agent.
+        name: AgentName,
+        /// How long a running turn may go on; the usual time if not given.
+        turn: Option<Duration>,
+        /// As JSON.
+        json: bool,
+    },
+    /// The same, and start it again.
+    Restart {
+        /// The agent.
+        name: AgentName,
+        /// As for `Stop`.
+        turn: Option<Duration>,
+        /// As JSON.
+        json: bool,
+    },
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -95,6 +115,10 @@ Verbs
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
   units install|remove|status [--json]   the systemd units of the fleet, for this user (docs/systemd.md);
                                    install --force also replaces units that are not ours
+  stop NAME                        no new messages, the end of the running turn, the runtime's own way to
+                                   quit, SIGTERM, SIGKILL; of its unit, too
+      --timeout SECONDS            how long a running turn may go on (default 30); --now: not at all
+  restart NAME                     the same, and start it again; both take --json
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
                                    both take --json
@@ -149,6 +173,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "replay" => read_replay(&mut parser),
         "explain" => read_explain(&mut parser),
         "units" => read_units(&mut parser),
+        "stop" | "restart" => read_stop(&mut parser, &verb),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
         "enclose" => {
@@ -225,6 +250,25 @@ fn read_agent(parser: &mut lexopt::Parser) -> Result<AgentName, lexopt::Error> {
         Some(other) => Err(other.unexpected()),
         None => Err("which agent? A name is missing".into()),
     }
+}
+
+fn read_stop(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
+    let (mut name, mut turn, mut json) = (None, None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("timeout") => turn = Some(seconds(&parser.value()?.string()?)?),
+            Long("now") => turn = Some(Duration::ZERO),
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let name = name.ok_or("which agent? A name is missing")?;
+    Ok(match verb {
+        "stop" => Verb::Stop { name, turn, json },
+        _ => Verb::Restart { name, turn, json },
+    })
 }
 
 fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

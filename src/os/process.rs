@@ -41,6 +41,11 @@ fn stat(pid: i32) -> Option<(char, i32, u64)> {
     Some((state, parent, start))
 }
 
+/// Our own pid.
+pub fn me() -> i32 {
+    std::process::id().cast_signed()
+}
+
 /// The state letter of a process: `R`, `S`, `D`, `T`, `t`, `Z` …; none if there is no such process.
 pub fn state_letter(pid: i32) -> Option<char> {
     stat(pid).map(|s| s.0)
@@ -51,7 +56,8 @@ pub fn start_ticks(pid: i32) -> Option<u64> {
     stat(pid).map(|s| s.2)
 }
 
-fn children(pid: i32) -> Vec<i32> {
+/// The children of a process.
+pub(super) fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
@@ -175,6 +181,20 @@ pub fn variable(pid: i32, name: &str) -> Option<String> {
     })
 }
 
+/// The environment a process was started with. At most 1 MiB of it is read.
+pub fn environment(pid: i32) -> Option<Vec<(OsString, OsString)>> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(1024 * 1024).read_to_end(&mut bytes).ok()?;
+    let pair = |variable: &[u8]| {
+        let at = variable.iter().position(|b| *b == b'=')?;
+        let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        (at > 0).then(|| (text(&variable[..at]), text(&variable[at + 1..])))
+    };
+    Some(bytes.split(|b| *b == 0).filter_map(pair).collect())
+}
+
 /// Whether `pid` is `ancestor` or descends from it.
 pub fn descends_from(pid: i32, ancestor: i32) -> bool {
     generations(pid, ancestor).is_some()
@@ -194,6 +214,23 @@ pub fn generations(pid: i32, ancestor: i32) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether one of a process' ancestors is so; none if they cannot all be seen.
+pub fn has_ancestor(pid: i32, is_so: impl Fn(i32) -> bool) -> Option<bool> {
+    let mut pid = stat(pid)?.1;
+    while pid > 1 {
+        if is_so(pid) {
+            return Some(true);
+        }
+        pid = stat(pid)?.1;
+    }
+    Some(false)
+}
+
+/// The path of a process' executable.
+pub fn executable(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// Sends a signal to a process group; a group that is gone is no error.
@@ -235,7 +272,7 @@ pub fn adopt_orphans() {
 
 /// Reaps ended orphans we have adopted, but never `keep`, whose exit status somebody else wants.
 pub fn reap_orphans(keep: i32) {
-    for pid in children(std::process::id().cast_signed()) {
+    for pid in children(me()) {
         if pid != keep && state_letter(pid) == Some('Z') {
             let _ = waitid(
                 Id::Pid(Pid::from_raw(pid)),

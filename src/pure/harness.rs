@@ -420,6 +420,49 @@ impl Harness {
         self.orders.journal(now)
     }
 
+    /// Takes no more messages and begins none.
+    pub fn drain(&mut self, now: Now) {
+        self.orders.drain(now, &mut self.effects);
+    }
+
+    /// Whether a turn runs or waits for an answer, or the fate of a message is open.
+    pub fn is_at_work(&self) -> bool {
+        self.is_watching() || matches!(self.state, State::Busy | State::Blocked)
+    }
+
+    /// Types the profile's quit text with this number, on the condition that nobody else types: into an empty
+    /// composer in front of a runtime that reads and does nothing. `Ok(true)`: there is another one.
+    ///
+    /// # Errors
+    /// Why it may not be typed.
+    pub fn quit(&mut self, number: usize, now: Now) -> Result<bool, &'static str> {
+        let quit = self.profile.as_ref().map_or(&[][..], |p| &p.quit);
+        let (Some(keys), more) = (quit.get(number), number + 1 < quit.len()) else {
+            return Err(match number {
+                0 => "its profile knows no way to ask",
+                _ => "it was asked and still runs",
+            });
+        };
+        let bytes = keys.as_bytes().to_vec();
+        self.look_now(now);
+        let view = self.view.as_ref();
+        let free = view.is_some_and(|v| v.composer_is_free() && !v.shows_turn());
+        let reads = (self.pulse).is_some_and(|p| p.raw && p.unread == 0 && p.life == Life::Running);
+        if self.is_at_work() || !reads || self.screen.in_update() {
+            return Err("not asked: it is at work, or does not read its input");
+        }
+        if !free || self.keyboard.holds_text() {
+            return Err("not asked: its composer is not empty and in front");
+        }
+        self.effects.push_back(Effect::Type {
+            job: self.orders.new_job(),
+            bytes,
+            if_outer: Some(self.outer_seen),
+            keys_wait: None,
+        });
+        Ok(more)
+    }
+
     /// When to call with a [`Input::Tick`] if nothing happens before.
     pub fn deadline(&self) -> Instant {
         let mut next = self.next_beat;

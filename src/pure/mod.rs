@@ -27,6 +27,7 @@ pub mod message;
 pub mod observed;
 pub mod orders;
 pub mod profile;
+pub mod quit;
 pub mod receipt;
 pub mod record;
 pub mod recorded;

@@ -33,6 +33,9 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Most messages in the runtime's own queue that are followed at once.
 const FOLLOWED_MAX: usize = 16;
 
+/// Why nothing is taken while the agent is being stopped.
+const STOPPING: &str = "the agent is being stopped";
+
 /// Should the answer of the kernel not come at once, it is asked for again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,8 @@ pub struct Orders {
     job: Option<Job>,
     /// When the message on its way wants to be looked at again.
     next_step: Option<Instant>,
+    /// Nothing new is taken or begun.
+    draining: bool,
 }
 
 /// A message and who waits for its verdict.
@@ -108,6 +113,7 @@ impl Orders {
             jobs: 0,
             job: None,
             next_step: None,
+            draining: false,
         }
     }
 
@@ -255,6 +261,9 @@ impl Orders {
         };
         if let Some(why) = &terms.ended {
             return answer(refuse(Verdict::Gone, why.clone()));
+        }
+        if self.draining {
+            return answer(refuse(Verdict::Gone, STOPPING.into()));
         }
         if self.waiting.len() >= QUEUE_MAX {
             let why = format!("{QUEUE_MAX} messages are waiting already");
@@ -428,10 +437,24 @@ impl Orders {
         }
     }
 
+    /// Nothing more is begun. What is being typed goes its way, what is kept waits for the next sidecar.
+    pub fn drain(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
+        self.end_waiting(STOPPING, true, now, effects);
+    }
+
     /// Nothing can be delivered any more. What is kept stays in the journal for the next sidecar.
     pub fn end_all(&mut self, why: &str, now: Now, effects: &mut VecDeque<Effect>) {
         self.job = None;
+        self.end_waiting(why, false, now, effects);
+    }
+
+    fn end_waiting(&mut self, why: &str, goes_on: bool, now: Now, effects: &mut VecDeque<Effect>) {
+        self.draining = true;
         for waiting in std::mem::take(&mut self.waiting) {
+            if goes_on && (waiting.typing() || waiting.delivery.order.kept) {
+                self.waiting.push_back(waiting);
+                continue;
+            }
             let (verdict, why) = match (waiting.typing(), waiting.delivery.order.kept) {
                 (true, _) => (Verdict::Unknown, why.to_owned()),
                 (false, false) => (Verdict::Gone, why.to_owned()),
@@ -463,7 +486,9 @@ impl Orders {
         effects: &mut VecDeque<Effect>,
     ) -> Moved {
         self.next_step = None;
-        let Some(head) = self.waiting.front_mut().filter(|head| !head.unwritten) else {
+        let draining = self.draining;
+        let begins = |head: &&mut Waiting| !head.unwritten && (head.typing() || !draining);
+        let Some(head) = self.waiting.front_mut().filter(begins) else {
             return Moved::Rests;
         };
         let typing = head.typing();

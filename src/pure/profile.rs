@@ -36,6 +36,8 @@ pub struct Profile {
     pub send: SendRule,
     /// The runtime's own hooks.
     pub hooks: HookRule,
+    /// What is typed into an empty composer to end the runtime, one after the other.
+    pub quit: Vec<String>,
     /// Programs that run what is typed into them (the generic profile only).
     pub shells: Vec<String>,
 }
@@ -373,6 +375,7 @@ impl Profile {
             record: root.tables("record", RecordRule::read)?,
             send: root.table("send", SendRule::read)?.unwrap_or_default(),
             hooks: root.table("hooks", HookRule::read)?.unwrap_or_default(),
+            quit: root.texts("quit")?,
             shells: root.texts("shells")?,
         };
         root.finish()?;

@@ -124,6 +124,11 @@ pub fn end_of(beat: Option<&Found>, sidecar: i32) -> End {
             code,
             words: format!("the runtime ended ({exit})"),
         },
+        // Somebody wanted that, through us: the unit is not to start it again.
+        (_, Some("stopped")) => End {
+            code: 0,
+            words: format!("stopped on request; the runtime ended ({exit})"),
+        },
         (code, Some(reason)) => {
             let signal = match reason {
                 "hangup" => 1,
@@ -166,6 +171,12 @@ mod tests {
         assert_eq!(code("0", "reason=terminated"), 143);
         assert_eq!(code("7", "reason=hangup"), 7);
         assert_eq!(code("signal 15", "reason=hangup"), 143);
+    }
+
+    #[test]
+    fn a_stop_that_was_asked_for_is_a_clean_one_however_the_runtime_took_it() {
+        assert_eq!(code("0", "reason=stopped"), 0);
+        assert_eq!(code("signal 9", "reason=stopped"), 0);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Hello {
 /// One request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `status`, `probe`, `send`, `verify`, `screen`, `explain` or `hook`.
+    /// `status`, `probe`, `send`, `verify`, `screen`, `explain`, `hook` or `stop`.
     pub op: String,
     /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,8 @@ pub struct Request {
     /// `send`: wait for the verdict (default true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verify: Option<bool>,
-    /// `send`: how long the message may wait for its turn, in milliseconds.
+    /// `send`: how long the message may wait for its turn, in milliseconds. `stop`: how long a running turn
+    /// may go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// `send`: `hold` (default), `type` or `refuse`.
@@ -91,6 +92,23 @@ pub struct HookLine {
     pub event: Option<String>,
     /// It told a prompt.
     pub prompt: bool,
+}
+
+/// The answer to `stop`, given when the runtime has ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct StopLine {
+    /// `mosaic.stop/1`.
+    pub schema: String,
+    /// As in every [`Origin`]; its code for a struct in a struct weighs more than this.
+    pub tenant_id: String,
+    /// The host.
+    pub host: String,
+    /// The agent.
+    pub agent: String,
+    /// How the runtime ended: an exit code or a signal.
+    pub exit: String,
+    /// What was done, in order.
+    pub steps: Vec<super::quit::Done>,
 }
 
 /// The state of an agent.

@@ -27,6 +27,7 @@ mod send;
 mod server;
 mod setup;
 mod show;
+mod stop;
 mod supervise;
 mod unit_files;
 
@@ -116,6 +117,10 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Supervise(name) => supervise::supervise(&name).map(ExitCode::from),
         fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
         fleet::Verb::Enclose(name, pid) => scope::enclose(&name, pid).map(ExitCode::from),
+        fleet::Verb::Stop { name, turn, json } => stop::stop(&name, turn, json).map(ExitCode::from),
+        fleet::Verb::Restart { name, turn, json } => {
+            stop::restart(&name, turn, json).map(ExitCode::from)
+        }
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }

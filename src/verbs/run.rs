@@ -15,6 +15,7 @@ use nix::libc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
+use self::ending::{Ending, HANGUP};
 use super::handoff::{self, Report};
 use super::journal::Journal;
 use super::records::Records;
@@ -23,7 +24,7 @@ use super::setup::{self, Sidecar};
 use crate::cli::agent::RunOptions;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pidfd::PidFd;
-use crate::os::process::{self, Exit};
+use crate::os::process;
 use crate::os::pump::{Batch, Event, Pump};
 use crate::os::tty::{self};
 use crate::os::{files, watch};
@@ -37,21 +38,11 @@ use crate::pure::profile::{ProcessFacts, Profiles};
 use crate::pure::wire::{Request, State};
 use crate::units::TermSize;
 
-/// How long the runtime may take to end after SIGTERM before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// A second signal this long after the first is somebody's impatience, not part of the same stop.
-const ASKED_AGAIN: Duration = Duration::from_millis(200);
+mod ending;
 
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
 const HOOK_BELOW: usize = 2;
-
-/// The reason of an end that came from the outer terminal.
-const HANGUP: &str = "hangup";
-
-/// How long the runtime's last output may take to be shown after its end.
-const DRAIN: Duration = Duration::from_secs(2);
 
 /// A runtime that neither went raw nor died within this time counts as up (a program that is no TUI).
 const UP_AFTER: Duration = Duration::from_secs(3);
@@ -160,9 +151,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         records: Records::default(),
         journal,
         seq: 0,
-        reason: None,
-        stopping: None,
-        drained: false,
+        ending: Ending::default(),
         panics: 0,
         hooks: hook::Heard::default(),
         since: now,
@@ -171,7 +160,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
     let mut batch = Batch::default();
     let mut ended_seen = false;
     at_work.handle(Input::Tick);
-    while !at_work.drained {
+    while !at_work.ending.is_over() {
         alarm
             .set(at_work.deadline())
             .doing(|| "setting the timer".into())?;
@@ -199,6 +188,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
                 at_work.tick();
             }
         }
+        at_work.go_on();
     }
     Ok(at_work.finish().await)
 }
@@ -235,11 +225,7 @@ struct AtWork {
     /// What must survive us.
     journal: Journal,
     seq: u64,
-    /// Why we are ending, where that is not the runtime's own exit.
-    reason: Option<&'static str>,
-    /// When the runtime is killed for not having ended.
-    stopping: Option<Instant>,
-    drained: bool,
+    ending: Ending,
     /// How often the screen model has failed.
     panics: u32,
     /// What the runtime's hooks have told.
@@ -252,7 +238,7 @@ struct AtWork {
 impl AtWork {
     fn deadline(&self) -> Instant {
         let mut deadline = self.harness.deadline();
-        if let Some(at) = self.stopping {
+        if let Some(at) = self.ending.deadline() {
             deadline = deadline.min(at);
         }
         if self.up.is_some() {
@@ -266,10 +252,6 @@ impl AtWork {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        if self.stopping.is_some_and(|at| now >= at) {
-            self.signal_runtime(libc::SIGKILL);
-            self.stopping = Some(now + Duration::from_secs(1));
-        }
         if now >= self.since.mono + UP_AFTER {
             self.report_up();
         }
@@ -423,7 +405,7 @@ impl AtWork {
             idle: idle.as_secs(),
             tmux: sidecar.tmux_socket.clone(),
             exit: ended.map(Ended::words),
-            reason: self.reason.map(str::to_owned),
+            reason: self.ending.reason.map(str::to_owned),
         };
         let path = sidecar.place.heartbeat(&sidecar.name);
         if let Err(e) = files::replace(&path, beat.render().as_bytes()) {
@@ -448,8 +430,8 @@ impl AtWork {
                 }
                 Event::Refused(job) => self.handle(Input::Written(Job(job), Written::Refused)),
                 Event::Cancelled(job) => self.handle(Input::Written(Job(job), Written::Cancelled)),
-                Event::OuterGone => self.stop(HANGUP),
-                Event::Drained => self.drained = true,
+                Event::OuterGone => self.end_runtime(HANGUP),
+                Event::Drained => self.ending.drained = true,
             }
         }
         if self.up.is_some() && self.sidecar.pty.is_raw() {
@@ -481,6 +463,9 @@ impl AtWork {
         let now = now();
         self.harness = Harness::new(profiles, self.sidecar.size, settings.interval, tag, now);
         self.journal = take_up(&self.sidecar, &mut self.harness, now);
+        if self.ending.is_draining() {
+            self.harness.drain(now);
+        }
         self.clients.drop_all();
         // A runtime redraws everything when its size changes.
         let size = self.sidecar.size;
@@ -497,9 +482,9 @@ impl AtWork {
             match signal {
                 libc::SIGWINCH => self.follow_size(),
                 libc::SIGCHLD => process::reap_orphans(self.sidecar.child),
-                libc::SIGHUP => self.stop(HANGUP),
-                libc::SIGTERM => self.stop("terminated"),
-                _ => self.stop("interrupted"),
+                libc::SIGHUP => self.end_runtime(HANGUP),
+                libc::SIGTERM => self.end_runtime("terminated"),
+                _ => self.end_runtime("interrupted"),
             }
         }
     }
@@ -516,57 +501,6 @@ impl AtWork {
             }
             self.handle(Input::Resized(size));
         }
-    }
-
-    /// Ends the runtime: TERM, and KILL when its grace is over.
-    ///
-    /// Asked again by a signal, the grace ends at once. A hang-up comes twice by itself (SIGHUP and the
-    /// end of the outer terminal) and shortens nothing.
-    fn stop(&mut self, reason: &'static str) {
-        if self.harness.ended().is_some() {
-            return;
-        }
-        let now = Instant::now();
-        if let Some(kill_at) = self.stopping {
-            let asked_again = reason != HANGUP && now + GRACE >= kill_at + ASKED_AGAIN;
-            if asked_again {
-                self.stopping = Some(now);
-            }
-            return;
-        }
-        self.reason = Some(reason);
-        self.stopping = Some(now + GRACE);
-        self.handle(Input::Closing);
-        self.signal_runtime(libc::SIGTERM);
-        // A stopped process acts on TERM only once it runs again.
-        self.signal_runtime(libc::SIGCONT);
-    }
-
-    /// Signals the runtime's own process group and the one in front of its terminal.
-    fn signal_runtime(&self, signal: i32) {
-        process::signal_group(self.sidecar.child, signal);
-        if let Some(front) = self.sidecar.pty.foreground()
-            && front != self.sidecar.child
-        {
-            process::signal_group(front, signal);
-        }
-    }
-
-    /// Reaps the runtime; true once it is done.
-    fn runtime_ended(&mut self) -> bool {
-        let ended = match process::reap(self.sidecar.child) {
-            Ok(None) => return false,
-            Ok(Some(Exit::Code(code))) => Ended::Code(code),
-            Ok(Some(Exit::Signal(signal))) => Ended::Signal(signal),
-            Err(e) => {
-                tracing::warn!("waiting for the runtime: {e}");
-                Ended::Code(1)
-            }
-        };
-        self.stopping = None;
-        self.pump.drain(Instant::now() + DRAIN);
-        self.handle(Input::Exited(ended));
-        true
     }
 
     fn report_up(&mut self) {
@@ -593,16 +527,16 @@ impl AtWork {
                 // A hook's word counts for the session it runs in, and for no other.
                 let refused = match request.op.as_str() {
                     "send" if descends() => "an agent may not type into itself",
+                    "stop" if !self.may_control(peer.pid) => {
+                        "no agent may end an agent: this request comes from a process below one"
+                    }
                     "hook" if !self.is_of_this_session(peer.pid) => {
                         "only this agent's own runtime may say so"
                     }
                     _ => "",
                 };
                 if !refused.is_empty() {
-                    let line =
-                        server::error_line(self.origin(), "forbidden", refused, exit::FORBIDDEN);
-                    self.clients.answer(client, &line);
-                    return;
+                    return self.refuse(client, refused);
                 }
                 self.answer(client, asker, request);
             }
@@ -647,6 +581,7 @@ impl AtWork {
                 self.clients.answer(client, &line);
             }
             "hook" => self.take_hook(client, *request),
+            "stop" => self.take_stop(client, &request),
             op => {
                 let message = format!(
                     "this sidecar ({}) does not know the operation {op:?}",
@@ -722,6 +657,7 @@ impl AtWork {
         }
         debug_assert_eq!(self.harness.state().0, State::Exited);
         self.beat();
+        self.tell_stopped(ended);
         self.clients.finish().await;
         drop(self.sidecar.bound);
         drop(self.sidecar.outer);
