@@ -69,7 +69,13 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
         "--as".into(),
         place.settings.runtime.clone().into(),
     ];
-    let pane = match tmux.new_session(name.as_str(), &place.settings.workdir, &argv) {
+    let make = || tmux.new_session(name.as_str(), &place.settings.workdir, &argv);
+    let made = match make() {
+        // A server whose last session has just ended takes the call and is gone; there is a new one then.
+        Err(e) if e.to_string().contains("server exited") => make(),
+        made => made,
+    };
+    let pane = match made {
         Ok(pane) => pane,
         // Somebody launched it between our look and now.
         Err(e) if e.to_string().contains("duplicate session") => {
