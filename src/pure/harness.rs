@@ -725,7 +725,7 @@ impl Harness {
 
     /// Whether anything may depend on a single frame.
     fn is_watching(&self) -> bool {
-        self.turn_due.is_some() || self.is_judging()
+        self.turn_due.is_some() || self.is_judging() || self.orders.is_following()
     }
 
     /// Whether a message's fate is open.
