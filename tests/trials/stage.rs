@@ -7,6 +7,9 @@ use super::rig::{How, Rig, Start, squeezed, unix_ms, wait_until};
 use super::scenes::Scene;
 use super::shots::{Fault, Shot};
 
+/// What became of a message that left the runtime's queue for the composer again.
+const CAME_BACK: &str = "handed back, and the receipt says so";
+
 /// How long a message that was promised may take to reach the model: the turns before it included. opencode's
 /// first request took 25 s on a machine with other work.
 pub(super) const ARRIVES: Duration = Duration::from_secs(45);
@@ -308,12 +311,11 @@ impl Stage {
         let fault = match (shot.promised(), shot.reached) {
             // A person's Escape may hand it back out of the runtime's own queue: the receipt must say so then.
             (true, false) if shot.receipt.verdict == "queued" => {
-                let later = self.rig.verify(&shot.token);
-                let handed_back = later.verdict == "draft";
-                if handed_back {
-                    shot.after = "handed back, and the receipt says so";
+                // Asked once: at the last look the agent may have ended.
+                if shot.after != CAME_BACK && self.rig.verify(&shot.token).verdict == "draft" {
+                    shot.after = CAME_BACK;
                 }
-                (!handed_back).then_some(Fault::FalseAccepted)
+                (shot.after != CAME_BACK).then_some(Fault::FalseAccepted)
             }
             (true, false) => Some(Fault::FalseAccepted),
             // Of a message that others typed, the sidecar may have seen nothing.
