@@ -226,7 +226,11 @@ impl Answers {
     /// Looks for the end of a device control string, which the screen model does not report: how many bytes
     /// the model must have taken before [`Answers::string`] answers it.
     pub fn up_to_string(&mut self, bytes: &[u8]) -> usize {
-        for (at, &byte) in bytes.iter().enumerate().filter(|_| self.alone) {
+        if !self.alone {
+            // Every byte of a flood comes by here.
+            return bytes.len();
+        }
+        for (at, &byte) in bytes.iter().enumerate() {
             let escaped = std::mem::replace(&mut self.escape, byte == b'\x1b');
             match (escaped, byte) {
                 (true, b'P') => {

@@ -93,6 +93,13 @@ impl Wanted {
         self.stands_in(&recorded.text)
     }
 
+    /// Whether a text in the runtime's own record ends with this message. What somebody's keys tell of a line can
+    /// begin with more than the line had: not every key that clears is followed.
+    pub fn ends(&self, recorded: &Recorded) -> bool {
+        let theirs = Squeezed::new(&recorded.text);
+        self.tail.chars() >= PROBE && theirs.count(&self.tail) > 0
+    }
+
     /// Whether it is all of a text, or stands whole in it and is long enough to be nobody else's.
     pub fn stands_in(&self, text: &str) -> bool {
         let text = Squeezed::new(text);
@@ -187,6 +194,16 @@ impl Judge {
     /// The runtime has written something down after the paste. True if it is this message.
     pub fn recorded(&mut self, recorded: &Recorded, now: Instant) -> bool {
         let ours = self.wanted.is(recorded);
+        self.take_record(ours, recorded, now)
+    }
+
+    /// The same of a line that somebody else has typed.
+    pub fn recorded_of_keys(&mut self, recorded: &Recorded, now: Instant) -> bool {
+        let ours = self.wanted.is(recorded) || self.wanted.ends(recorded);
+        self.take_record(ours, recorded, now)
+    }
+
+    fn take_record(&mut self, ours: bool, recorded: &Recorded, now: Instant) -> bool {
         if ours {
             let sign = format!("{} has the text", recorded.by);
             self.saw(Witness::Runtime, sign, now);

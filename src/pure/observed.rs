@@ -100,7 +100,7 @@ impl Observed {
     /// A command's entry has its words, too; what is no command stands there as it was typed.
     pub fn recorded(&mut self, recorded: &Recorded, now: Instant) -> bool {
         let ours = !self.command || recorded.text.trim() == self.text.trim();
-        self.recorded |= ours && self.judge.recorded(recorded, now);
+        self.recorded |= ours && self.judge.recorded_of_keys(recorded, now);
         self.recorded
     }
 
