@@ -76,6 +76,30 @@ fn every_document_is_as_its_schema_says() {
 }
 
 #[test]
+fn a_reader_is_answered_when_the_screen_has_changed_and_not_before() {
+    let demo = Demo::ready(&[]);
+    let mut client = Client::greeted(&demo.sandbox.socket(Demo::NAME));
+    let screen = json!({"op": "screen"});
+    // Nothing new for a while: the answer comes when that is over, and says so.
+    let mut revision = client.ask(&screen)["revision"].clone();
+    until(SOON, "a screen at rest", || {
+        let wait = json!({"op": "screen", "after": revision, "wait_ms": 300});
+        let asked = Instant::now();
+        let newer = client.ask(&wait)["revision"].clone();
+        let rested = newer == revision && asked.elapsed() >= ms(300);
+        revision = newer;
+        rested
+    });
+    let wait = json!({"op": "screen", "after": revision, "wait_ms": 60_000});
+    fits("request", &wait);
+    client.send(format!("{wait}\n").as_bytes());
+    demo.pane.write(b"typed");
+    let answer = client.line(SOON).expect("an answer");
+    assert!(answer["revision"].as_u64() > revision.as_u64());
+    assert!(answer["lines"].to_string().contains('t'), "{answer:#}");
+}
+
+#[test]
 fn only_the_owner_can_open_it_and_another_uid_is_refused_even_if_the_file_lets_it() {
     let demo = Demo::ready(&[]);
     let socket = demo.sandbox.socket(Demo::NAME);

@@ -26,6 +26,7 @@ pub mod limits;
 pub mod message;
 pub mod observed;
 pub mod orders;
+pub mod powers;
 pub mod profile;
 pub mod quit;
 pub mod receipt;

@@ -78,6 +78,13 @@ pub struct Request {
     /// `hook`: the name of the runtime's event. Required there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+    /// What reads: only what is newer than this number of an answer before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// What reads: how long to wait for something newer, in milliseconds (60,000 at most); the answer comes then
+    /// in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
 }
 
 /// The answer to `hook`.
@@ -239,6 +246,9 @@ pub struct ScreenLine {
     pub cursor_visible: bool,
     /// The window title.
     pub title: String,
+    /// Grows with everything the runtime prints: `after` of the next request. Starts anew with a new sidecar.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 /// A request that got no other answer.

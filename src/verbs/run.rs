@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use self::ending::{Ending, HANGUP};
+use self::polls::Poll;
 use super::handoff::{self, Report};
 use super::journal::Journal;
 use super::records::Records;
@@ -26,6 +28,7 @@ use crate::failure::{Doing, Failure, exit};
 use crate::os::pidfd::PidFd;
 use crate::os::process;
 use crate::os::pump::{Batch, Event, Pump};
+use crate::os::socket::Peer;
 use crate::os::tty::{self};
 use crate::os::{files, watch};
 use crate::pure::beat::Beat;
@@ -34,11 +37,13 @@ use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
 use crate::pure::hook;
 use crate::pure::journal::Line;
 use crate::pure::message::{PASTE_END, PASTE_START};
+use crate::pure::powers::{self, Power, Standing};
 use crate::pure::profile::{ProcessFacts, Profiles};
 use crate::pure::wire::{Request, State};
 use crate::units::TermSize;
 
 mod ending;
+mod polls;
 
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
@@ -148,6 +153,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         harness,
         clients,
         waiting: HashMap::new(),
+        polls: Vec::new(),
         records: Records::default(),
         journal,
         seq: 0,
@@ -189,6 +195,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
             }
         }
         at_work.go_on();
+        at_work.answer_polls(Instant::now());
     }
     Ok(at_work.finish().await)
 }
@@ -220,6 +227,8 @@ struct AtWork {
     clients: Clients,
     /// Which client waits for the verdict the harness knows by this number.
     waiting: HashMap<Asker, server::ClientId>,
+    /// Readers that wait for something new.
+    polls: Vec<Poll>,
     /// What the runtime writes down by itself.
     records: Records,
     /// What must survive us.
@@ -245,6 +254,9 @@ impl AtWork {
             deadline = deadline.min(self.since.mono + UP_AFTER);
         }
         if let Some(at) = self.records.next_look() {
+            deadline = deadline.min(at);
+        }
+        if let Some(at) = self.next_poll() {
             deadline = deadline.min(at);
         }
         deadline
@@ -523,24 +535,20 @@ impl AtWork {
                 peer,
                 request,
             } => {
-                let descends = || process::descends_from(peer.pid, self.sidecar.child);
-                // A hook's word counts for the session it runs in, and for no other.
                 let refused = match request.op.as_str() {
-                    "send" if descends() => "an agent may not type into itself",
-                    "stop" if !self.may_control(peer.pid) => {
-                        "no agent may end an agent: this request comes from a process below one"
-                    }
+                    // A hook's word counts for the session it runs in, and for no other.
                     "hook" if !self.is_of_this_session(peer.pid) => {
-                        "only this agent's own runtime may say so"
+                        Some("only this agent's own runtime may say so")
                     }
-                    _ => "",
+                    op => self.refusal(op, peer),
                 };
-                if !refused.is_empty() {
-                    return self.refuse(client, refused);
+                if let Some(why) = refused {
+                    return self.refuse(client, why);
                 }
                 self.answer(client, asker, request);
             }
             Heard::Gone { asker } => {
+                self.forget_poll(asker);
                 if self.waiting.remove(&asker).is_some() {
                     self.handle(Input::AskerGone(asker));
                 }
@@ -572,10 +580,7 @@ impl AtWork {
                 let line = server::verify(&self.harness, self.origin(), &request);
                 self.clients.answer(client, &line);
             }
-            "screen" => {
-                let line = server::screen_line(&self.harness, self.origin());
-                self.clients.answer(client, &line);
-            }
+            "screen" => self.take_poll(client, asker, request),
             "explain" => {
                 let line = server::explain_line(&self.harness, self.origin());
                 self.clients.answer(client, &line);
@@ -591,6 +596,23 @@ impl AtWork {
                 self.clients.answer(client, &line);
             }
         }
+    }
+
+    /// Why a peer may not ask for this; `None` if it may.
+    fn refusal(&self, op: &str, peer: Peer) -> Option<&'static str> {
+        let power = powers::needed(op)?;
+        let refused = match power {
+            Power::Observe => None,
+            Power::Message | Power::Control => powers::refusal(power, standing(peer.pid)),
+        };
+        if power == Power::Control {
+            let (pid, uid) = (peer.pid, peer.uid);
+            match refused {
+                None => tracing::info!("{op}: asked for by pid {pid} (uid {uid})"),
+                Some(why) => tracing::warn!("{op}: refused to pid {pid} (uid {uid}): {why}"),
+            }
+        }
+        refused
     }
 
     /// Whether a process speaks for the runtime of this session: the runtime itself, or what it called.
@@ -663,6 +685,32 @@ impl AtWork {
         drop(self.sidecar.outer);
         ended.code()
     }
+}
+
+/// Where a process stands. A sidecar adopts what its runtime leaves behind, so all of it descends from the sidecar.
+fn standing(pid: i32) -> Standing {
+    if pid > 0 && process::state_letter(pid).is_none() {
+        return Standing::Gone;
+    }
+    let me = process::me();
+    match process::has_ancestor(pid, |pid| pid == me) {
+        Some(true) => Standing::Own,
+        Some(false) => match process::has_ancestor(pid, is_our_program) {
+            Some(true) => Standing::Other,
+            Some(false) => Standing::Free,
+            None => Standing::Unseen,
+        },
+        None => Standing::Unseen,
+    }
+}
+
+/// Whether a process runs `mosaic-agent`: what has children and does so is a sidecar.
+fn is_our_program(pid: i32) -> bool {
+    // A file that was replaced since is shown with ` (deleted)` behind its name.
+    process::executable(pid)
+        .as_deref()
+        .and_then(std::path::Path::file_name)
+        .is_some_and(|name| name.as_bytes().starts_with(b"mosaic-agent"))
 }
 
 fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
