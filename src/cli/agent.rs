@@ -16,6 +16,10 @@ pub struct RunOptions {
     pub name: Option<AgentName>,
     /// The launcher's socket, if `launch` started us.
     pub handoff: Option<PathBuf>,
+    /// The descriptor of what the sidecar before hands over, in an upgrade.
+    pub take_over: Option<i32>,
+    /// Only say whether what stands on standard input could be taken over.
+    pub can_take_over: bool,
     /// The runtime's name as the pane should show it.
     pub shown_as: Option<String>,
     /// The size of the runtime's terminal where there is no terminal here.
@@ -65,18 +69,6 @@ pub enum Verb {
     Help(String),
     /// Be the sidecar.
     Run(RunOptions),
-    /// Make the session that runs the sidecar.
-    Launch {
-        /// The agent; from the environment if not given.
-        name: Option<AgentName>,
-        /// Print nothing when all is well.
-        quiet: bool,
-    },
-    /// Be the main process of an agent's unit, as `mosaic-fleet`.
-    Supervise {
-        /// The agent; from the environment if not given.
-        name: Option<AgentName>,
-    },
     /// Deliver a message.
     Send {
         /// The message and how to treat it.
@@ -166,6 +158,7 @@ Verbs
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
   stop NAME, restart NAME      in order: drain, the turn's end, the runtime's own way to quit, TERM, KILL
       --timeout SECONDS        how long a running turn may go on (default 30); --now: not at all
+  upgrade NAME|--all [--to FILE]   replace the running sidecar by another binary; its runtime stays
   hooks install|remove|status [RUNTIME]   let claude, codex, pi or opencode itself say what it took; docs/hooks.md
   hook [EVENT] [JSON]          what such a hook calls: payload on stdin, tells the sidecar, always silent, always 0
 Every verb takes --json; send, verify and launch take --quiet.
@@ -209,11 +202,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     match verb.as_str() {
         "help" => Ok(Verb::Help(HELP.into())),
         "run" => read_run(&mut parser),
-        "launch" => read_launch(&mut parser),
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "hooks" | "replay" | "restart" | "stop" | "units" => {
+        "hooks" | "launch" | "replay" | "restart" | "stop" | "units" | "upgrade" => {
             of_fleet(verb.as_str(), parser.raw_args()?.collect())
         }
         "explain" => {
@@ -257,6 +249,8 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),
+            Long("take-over") => options.take_over = Some(parser.value()?.parse()?),
+            Long("can-take-over") => options.can_take_over = true,
             Long("size") => options.size = Some(TermSize::parse(&parser.value()?.string()?)?),
             Long("as") => options.shown_as = Some(parser.value()?.string()?),
             Long("help") | Short('h') => return Ok(help("run")),
@@ -274,23 +268,6 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }
     }
     Ok(Verb::Run(options))
-}
-
-fn read_launch(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut quiet, mut supervise) = (None, false, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("quiet") | Short('q') => quiet = true,
-            Long("supervise") => supervise = true,
-            Long("help") | Short('h') => return Ok(help("launch")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(match supervise {
-        true => Verb::Supervise { name },
-        false => Verb::Launch { name, quiet },
-    })
 }
 
 fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -509,9 +486,7 @@ mod tests {
 
     #[test]
     fn every_verb_has_a_help_of_its_own() {
-        for v in [
-            "run", "launch", "send", "verify", "status", "probe", "tail", "hook",
-        ] {
+        for v in ["run", "send", "verify", "status", "probe", "tail", "hook"] {
             let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")
             };

@@ -58,6 +58,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Make the tmux session that runs an agent.
+    Launch(super::launch::Options),
     /// Be the main process of an agent's unit.
     Supervise(AgentName),
     /// End what is left of an agent whose unit is down.
@@ -82,6 +84,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Replace running sidecars by another binary.
+    Upgrade(super::upgrade::Options),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -113,12 +117,18 @@ Verbs
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
+  launch NAME                      make the tmux session that runs `mosaic-agent run NAME`; idempotent
+      --supervise                  stay as the main process of its systemd unit; --quiet
   units install|remove|status [--json]   the systemd units of the fleet, for this user (docs/systemd.md);
                                    install --force also replaces units that are not ours
   stop NAME                        no new messages, the end of the running turn, the runtime's own way to
                                    quit, SIGTERM, SIGKILL; of its unit, too
       --timeout SECONDS            how long a running turn may go on (default 30); --now: not at all
   restart NAME                     the same, and start it again; both take --json
+  upgrade NAME|--all               replace the running sidecar by the mosaic-agent beside this program; its runtime,
+                                   connections and messages stay
+      --to FILE                    by this binary
+      --timeout SECONDS            how long a moment without a message on its way is waited for (30); --json
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
                                    both take --json
@@ -173,6 +183,14 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "replay" => read_replay(&mut parser),
         "explain" => read_explain(&mut parser),
         "units" => read_units(&mut parser),
+        "launch" => Ok(match super::launch::read(&mut parser)? {
+            Some(options) => Verb::Launch(options),
+            None => Verb::Help(HELP.into()),
+        }),
+        "upgrade" => Ok(match super::upgrade::read(&mut parser)? {
+            Some(options) => Verb::Upgrade(options),
+            None => Verb::Help(HELP.into()),
+        }),
         "stop" | "restart" => read_stop(&mut parser, &verb),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),

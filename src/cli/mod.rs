@@ -2,3 +2,5 @@
 
 pub mod agent;
 pub mod fleet;
+pub mod launch;
+pub mod upgrade;
