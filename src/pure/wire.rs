@@ -246,6 +246,9 @@ pub struct ScreenLine {
     pub cursor_visible: bool,
     /// The window title.
     pub title: String,
+    /// [`super::screen::Screen::hash`] in 16 hexadecimal digits: the same as long as what is shown is the same.
+    #[serde(default)]
+    pub hash: String,
     /// Grows with everything the runtime prints: `after` of the next request. Starts anew with a new sidecar.
     #[serde(default)]
     pub revision: u64,

@@ -515,6 +515,7 @@ pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
         cursor_col: cursor.col,
         cursor_visible: cursor.visible,
         title: screen.title().to_owned(),
+        hash: format!("{:016x}", screen.hash()),
         revision: screen.revision(),
     })
 }
