@@ -8,6 +8,7 @@
 pub mod answers;
 pub mod beat;
 pub mod cast;
+pub mod cells;
 pub mod command;
 pub mod delivery;
 pub mod explain;

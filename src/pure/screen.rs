@@ -135,7 +135,7 @@ fn mix(hash: u64, word: u64) -> u64 {
 }
 
 /// Everything about a cell but its text, in one word.
-fn look_of(cell: &vt100::Cell) -> u64 {
+pub(super) fn look_of(cell: &vt100::Cell) -> u64 {
     let colour = |colour| match colour {
         vt100::Color::Default => 0,
         vt100::Color::Idx(i) => 1 << 24 | u64::from(i),
@@ -216,6 +216,16 @@ impl Screen {
         self.parser.screen().bracketed_paste()
     }
 
+    /// Whether the program has asked for the cursor keys' other codes (`?1h`).
+    pub fn application_cursor(&self) -> bool {
+        self.parser.screen().application_cursor()
+    }
+
+    /// Whether the program has asked for any reports of the mouse.
+    pub fn mouse(&self) -> bool {
+        self.parser.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
+    }
+
     /// Whether the alternate screen is shown.
     pub fn alternate(&self) -> bool {
         self.parser.screen().alternate_screen()
@@ -280,6 +290,11 @@ impl Screen {
     /// The text of one row from a column on.
     pub fn row_from(&self, row: u16, from: u16) -> String {
         self.row_where(row, from, |_| true)
+    }
+
+    /// A cell, if it is on the screen.
+    pub(super) fn cell(&self, row: u16, col: u16) -> Option<&vt100::Cell> {
+        self.parser.screen().cell(row, col)
     }
 
     /// The first character of a cell, blank where nothing was drawn.

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use self::ending::{Ending, HANGUP};
 use self::polls::Poll;
+use self::takeover::Takeover;
 use super::handoff::{self, Report};
 use super::journal::Journal;
 use super::records::Records;
@@ -32,6 +33,7 @@ use crate::os::socket::Peer;
 use crate::os::tty::{self};
 use crate::os::{files, watch};
 use crate::pure::beat::Beat;
+use crate::pure::cells::Changes;
 use crate::pure::delivery::{Life, Pulse, Written};
 use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
 use crate::pure::hook;
@@ -44,6 +46,7 @@ use crate::units::TermSize;
 
 mod ending;
 mod polls;
+mod takeover;
 
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
@@ -154,6 +157,9 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         clients,
         waiting: HashMap::new(),
         polls: Vec::new(),
+        readers: Vec::new(),
+        takeover: None,
+        changes: Changes::default(),
         records: Records::default(),
         journal,
         seq: 0,
@@ -229,6 +235,12 @@ struct AtWork {
     waiting: HashMap<Asker, server::ClientId>,
     /// Readers that wait for something new.
     polls: Vec<Poll>,
+    /// Connections that have asked to wait, some of which may be closed by now.
+    readers: Vec<server::ClientId>,
+    /// Who has taken over, or had, if that connection is closed by now.
+    takeover: Option<Takeover>,
+    /// What readers have seen of the screen, and what is new.
+    changes: Changes,
     /// What the runtime writes down by itself.
     records: Records,
     /// What must survive us.
@@ -545,7 +557,7 @@ impl AtWork {
                 if let Some(why) = refused {
                     return self.refuse(client, why);
                 }
-                self.answer(client, asker, request);
+                self.answer(client, asker, peer, request);
             }
             Heard::Gone { asker } => {
                 self.forget_poll(asker);
@@ -556,7 +568,13 @@ impl AtWork {
         }
     }
 
-    fn answer(&mut self, client: server::ClientId, asker: Asker, request: Box<Request>) {
+    fn answer(
+        &mut self,
+        client: server::ClientId,
+        asker: Asker,
+        peer: Peer,
+        request: Box<Request>,
+    ) {
         let ended = self.harness.ended().is_some();
         match request.op.as_str() {
             "status" | "probe" => {
@@ -587,6 +605,8 @@ impl AtWork {
             }
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
+            "attach" => self.take_attach(client, peer, &request),
+            "input" => self.take_input(client, &request),
             op => {
                 let message = format!(
                     "this sidecar ({}) does not know the operation {op:?}",
@@ -648,6 +668,8 @@ impl AtWork {
             record_trouble: self.records.trouble(),
             journal_trouble: self.journal.trouble.as_deref(),
             hooks: &self.hooks,
+            viewers: self.readers(),
+            attached: self.attached(),
         };
         server::status_line(&self.harness, self.origin(), &facts, now())
     }

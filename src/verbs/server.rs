@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
@@ -24,7 +24,7 @@ use crate::pure::harness::{Asker, Harness, Now};
 use crate::pure::hook;
 use crate::pure::receipt::{Receipt, Verdict};
 use crate::pure::wire::{
-    self, ErrorLine, Hello, HookLine, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine,
+    self, Attached, ErrorLine, Hello, HookLine, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request,
     Status,
 };
 
@@ -77,6 +77,8 @@ pub struct Clients {
     answers: Answers,
     accepting: JoinHandle<()>,
     count: Rc<Cell<usize>>,
+    /// The connection that is not closed for being silent.
+    patient: Rc<Cell<Option<ClientId>>>,
     greeting: Rc<RefCell<Vec<u8>>>,
 }
 
@@ -92,18 +94,21 @@ impl Clients {
         let listener = UnixListener::from_std(listener)?;
         let answers = Answers::default();
         let count = Rc::new(Cell::new(0));
+        let patient = Rc::new(Cell::new(None));
         let greeting = Rc::new(RefCell::new(Vec::new()));
         let accepting = spawn_local(accept(
             listener,
             ask,
             Rc::clone(&answers),
             Rc::clone(&count),
+            Rc::clone(&patient),
             Rc::clone(&greeting),
         ));
         Ok(Clients {
             answers,
             accepting,
             count,
+            patient,
             greeting,
         })
     }
@@ -118,6 +123,16 @@ impl Clients {
         if let Some(sender) = self.answers.borrow().get(&client) {
             let _ = sender.try_send(line.to_vec());
         }
+    }
+
+    /// This connection, and no other before it, is not closed for being silent.
+    pub fn may_be_silent(&self, client: ClientId) {
+        self.patient.set(Some(client));
+    }
+
+    /// Whether a connection is still there.
+    pub fn is_open(&self, client: ClientId) -> bool {
+        self.answers.borrow().contains_key(&client)
     }
 
     /// Closes every connection.
@@ -143,6 +158,7 @@ async fn accept(
     ask: mpsc::Sender<Heard>,
     answers: Answers,
     count: Rc<Cell<usize>>,
+    patient: Rc<Cell<Option<ClientId>>>,
     greeting: Rc<RefCell<Vec<u8>>>,
 ) {
     let held = Rc::new(Cell::new(0));
@@ -175,6 +191,7 @@ async fn accept(
             ask: ask.clone(),
             answers: Rc::clone(&answers),
             count: Rc::clone(&count),
+            patient: Rc::clone(&patient),
             held: Rc::clone(&held),
             mine: 0,
             buffer: Vec::new(),
@@ -191,6 +208,7 @@ struct Connection {
     ask: mpsc::Sender<Heard>,
     answers: Answers,
     count: Rc<Cell<usize>>,
+    patient: Rc<Cell<Option<ClientId>>>,
     /// Bytes of unfinished requests of all clients, and of this one.
     held: Rc<Cell<usize>>,
     mine: usize,
@@ -288,7 +306,9 @@ impl Connection {
                     format!("a request line has at most {LINE_MAX} bytes"),
                 ));
             }
-            let patience = if self.buffer.is_empty() {
+            let patience = if self.buffer.is_empty() && self.patient.get() == Some(self.id) {
+                Duration::MAX
+            } else if self.buffer.is_empty() {
                 IDLE_LASTS
             } else {
                 LINE_LASTS
@@ -436,6 +456,10 @@ pub struct Facts<'a> {
     pub journal_trouble: Option<&'a str>,
     /// What the runtime's hooks have told.
     pub hooks: &'a hook::Heard,
+    /// How many watch the screen.
+    pub viewers: usize,
+    /// Who has taken over.
+    pub attached: Option<&'a Attached>,
 }
 
 /// The answer to `status` and `probe`.
@@ -443,7 +467,6 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
     let (state, why) = harness.state();
     let running = harness.running();
     let size = harness.screen().size();
-    let seconds = |since| now.mono.saturating_duration_since(since).as_secs();
     let mut warnings = harness.warnings();
     warnings.extend(
         facts
@@ -477,8 +500,8 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
             .view()
             .and_then(|v| v.composer.as_ref())
             .is_some_and(|c| !c.is_empty()),
-        for_s: seconds(harness.state_since().mono),
-        idle_s: seconds(harness.last_output()),
+        for_s: seconds_since(harness.state_since().mono, now),
+        idle_s: seconds_since(harness.last_output(), now),
         alive_ms_ago: harness.proven_alive().map(|p| {
             u64::try_from(now.mono.saturating_duration_since(p.mono).as_millis())
                 .unwrap_or(u64::MAX)
@@ -495,6 +518,8 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         cols: size.cols,
         rows: size.rows,
         held: harness.held(),
+        viewers: facts.viewers,
+        attached: facts.attached.cloned(),
         hooks: facts.hooks.clone(),
         exit: ended.map(crate::pure::harness::Ended::words),
         last_receipt: harness.ledger().last().cloned(),
@@ -503,21 +528,9 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
     })
 }
 
-/// The answer to `screen`.
-pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
-    let screen = harness.screen();
-    let cursor = screen.cursor();
-    wire::line(&ScreenLine {
-        schema: "mosaic.screen/1".into(),
-        origin,
-        lines: (0..screen.size().rows).map(|r| screen.row(r)).collect(),
-        cursor_row: cursor.row,
-        cursor_col: cursor.col,
-        cursor_visible: cursor.visible,
-        title: screen.title().to_owned(),
-        hash: format!("{:016x}", screen.hash()),
-        revision: screen.revision(),
-    })
+/// Whole seconds.
+pub fn seconds_since(since: Instant, now: Now) -> u64 {
+    now.mono.saturating_duration_since(since).as_secs()
 }
 
 /// The answer to `hook`.

@@ -1,0 +1,81 @@
+//! `attach` and `input`: a person elsewhere types into the runtime, one at a time.
+
+use std::time::SystemTime;
+
+use super::AtWork;
+use crate::failure::exit;
+use crate::os::socket::Peer;
+use crate::pure::receipt::unix_ms;
+use crate::pure::wire::{self, AttachLine, Attached, Request};
+use crate::verbs::server::{self, ClientId};
+
+/// Who has taken the agent over. Theirs as long as their connection lasts.
+pub(super) struct Takeover {
+    client: ClientId,
+    who: Attached,
+}
+
+impl AtWork {
+    /// Who has the agent, if somebody does.
+    pub(super) fn attached(&self) -> Option<&Attached> {
+        let takeover = self.takeover.as_ref()?;
+        self.clients
+            .is_open(takeover.client)
+            .then_some(&takeover.who)
+    }
+
+    /// `attach`: the connection may type from now on, and no other.
+    pub(super) fn take_attach(&mut self, client: ClientId, peer: Peer, request: &Request) {
+        if let Some(Attached { pid, .. }) = self.attached() {
+            if request.steal != Some(true) {
+                let why = format!("pid {pid} is attached already; one at a time");
+                let line = server::error_line(self.origin(), "taken", &why, exit::LATER);
+                return self.clients.answer(client, &line);
+            }
+            tracing::info!("attach: pid {pid} is sent away by pid {}", peer.pid);
+        }
+        self.takeover = Some(Takeover {
+            client,
+            who: Attached {
+                pid: peer.pid,
+                since_ms: unix_ms(SystemTime::now()),
+            },
+        });
+        self.clients.may_be_silent(client);
+        self.answer_attached(client);
+    }
+
+    /// `input`: keys, as if they were typed at the terminal.
+    pub(super) fn take_input(&mut self, client: ClientId, request: &Request) {
+        let may_type = (self.takeover.as_ref()).is_some_and(|takeover| takeover.client == client);
+        if !may_type {
+            let why = match self.attached() {
+                Some(who) => format!("pid {} has taken over", who.pid),
+                None => "`attach` comes first, on the same connection".into(),
+            };
+            let line = server::error_line(self.origin(), "forbidden", &why, exit::FORBIDDEN);
+            return self.clients.answer(client, &line);
+        }
+        let keys = request.text.as_deref().unwrap_or_default();
+        if self.pump.type_by_hand(keys.as_bytes()) {
+            return self.answer_attached(client);
+        }
+        let why = "the runtime does not read its input; these keys were not typed";
+        let line = server::error_line(self.origin(), "overloaded", why, exit::LATER);
+        self.clients.answer(client, &line);
+    }
+
+    fn answer_attached(&self, client: ClientId) {
+        if let Some(takeover) = &self.takeover {
+            let origin = self.origin();
+            let line = wire::line(&AttachLine {
+                schema: "mosaic.attach/1".into(),
+                tenant_id: origin.tenant_id,
+                host: origin.host,
+                agent: origin.agent,
+                attached: takeover.who.clone(),
+            });
+            self.clients.answer(client, &line);
+        }
+    }
+}
