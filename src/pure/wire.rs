@@ -107,30 +107,6 @@ pub struct HookLine {
     pub prompt: bool,
 }
 
-/// Who has taken an agent over.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-pub struct Attached {
-    /// The process.
-    pub pid: i32,
-    /// Since when, in Unix milliseconds.
-    pub since_ms: u64,
-}
-
-/// The answer to `attach` and `input`.
-#[derive(Clone, Debug, Serialize)]
-pub struct AttachLine {
-    /// `mosaic.attach/1`.
-    pub schema: String,
-    /// As in every [`Origin`]; its code for a struct in a struct weighs more than this.
-    pub tenant_id: String,
-    /// The host.
-    pub host: String,
-    /// The agent.
-    pub agent: String,
-    /// Who has it now: the one who asked.
-    pub attached: Attached,
-}
-
 /// The answer to `stop`, given when the runtime has ended.
 #[derive(Clone, Debug, Serialize)]
 pub struct StopLine {
@@ -233,9 +209,12 @@ pub struct Status {
     /// How many watch the screen.
     #[serde(default)]
     pub viewers: usize,
-    /// Who has taken it over by `attach`.
+    /// The process that has taken it over by `attach`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub attached: Option<Attached>,
+    pub attached_pid: Option<u64>,
+    /// Since when, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attached_ms: Option<u64>,
     /// What the runtime's hooks have told.
     #[serde(default)]
     pub hooks: super::hook::Heard,
@@ -299,9 +278,9 @@ pub struct ScreenLine {
     pub why: String,
     /// Seconds since the state last changed.
     pub for_s: u64,
-    /// Who has taken it over by `attach`.
+    /// The process that has taken it over by `attach`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub attached: Option<Attached>,
+    pub attached_pid: Option<u64>,
     /// [`super::screen::Screen::hash`] in 16 hexadecimal digits: the same as long as what is shown is the same.
     pub hash: String,
     /// Grows with everything the runtime prints: `after` of the next request. Starts anew with a new sidecar.

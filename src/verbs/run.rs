@@ -669,7 +669,7 @@ impl AtWork {
             journal_trouble: self.journal.trouble.as_deref(),
             hooks: &self.hooks,
             viewers: self.readers(),
-            attached: self.attached(),
+            attached: self.attached().map(|who| (who.pid, who.since_ms)),
         };
         server::status_line(&self.harness, self.origin(), &facts, now())
     }

@@ -24,8 +24,7 @@ use crate::pure::harness::{Asker, Harness, Now};
 use crate::pure::hook;
 use crate::pure::receipt::{Receipt, Verdict};
 use crate::pure::wire::{
-    self, Attached, ErrorLine, Hello, HookLine, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request,
-    Status,
+    self, ErrorLine, Hello, HookLine, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, Status,
 };
 
 /// Most connections at once.
@@ -458,8 +457,8 @@ pub struct Facts<'a> {
     pub hooks: &'a hook::Heard,
     /// How many watch the screen.
     pub viewers: usize,
-    /// Who has taken over.
-    pub attached: Option<&'a Attached>,
+    /// Who has taken over: its pid, and since when in Unix milliseconds.
+    pub attached: Option<(u64, u64)>,
 }
 
 /// The answer to `status` and `probe`.
@@ -519,7 +518,8 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         rows: size.rows,
         held: harness.held(),
         viewers: facts.viewers,
-        attached: facts.attached.cloned(),
+        attached_pid: facts.attached.map(|a| a.0),
+        attached_ms: facts.attached.map(|a| a.1),
         hooks: facts.hooks.clone(),
         exit: ended.map(crate::pure::harness::Ended::words),
         last_receipt: harness.ledger().last().cloned(),

@@ -134,7 +134,7 @@ impl AtWork {
             state: state.word(),
             why: why.to_owned(),
             for_s: server::seconds_since(self.harness.state_since().mono, now()),
-            attached: self.attached().cloned(),
+            attached_pid: self.attached().map(|who| who.pid),
             hash: format!("{:016x}", screen.hash()),
             revision: screen.revision(),
         }

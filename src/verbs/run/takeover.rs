@@ -6,27 +6,28 @@ use super::AtWork;
 use crate::failure::exit;
 use crate::os::socket::Peer;
 use crate::pure::receipt::unix_ms;
-use crate::pure::wire::{self, AttachLine, Attached, Request};
+use crate::pure::wire::Request;
 use crate::verbs::server::{self, ClientId};
 
-/// Who has taken the agent over. Theirs as long as their connection lasts.
+/// Somebody has the agent, as long as their connection lasts.
 pub(super) struct Takeover {
     client: ClientId,
-    who: Attached,
+    /// Their process.
+    pub(super) pid: u64,
+    /// Since when, in Unix milliseconds.
+    pub(super) since_ms: u64,
 }
 
 impl AtWork {
     /// Who has the agent, if somebody does.
-    pub(super) fn attached(&self) -> Option<&Attached> {
-        let takeover = self.takeover.as_ref()?;
-        self.clients
-            .is_open(takeover.client)
-            .then_some(&takeover.who)
+    pub(super) fn attached(&self) -> Option<&Takeover> {
+        let takeover = self.takeover.as_ref();
+        takeover.filter(|takeover| self.clients.is_open(takeover.client))
     }
 
     /// `attach`: the connection may type from now on, and no other.
     pub(super) fn take_attach(&mut self, client: ClientId, peer: Peer, request: &Request) {
-        if let Some(Attached { pid, .. }) = self.attached() {
+        if let Some(Takeover { pid, .. }) = self.attached() {
             if request.steal != Some(true) {
                 let why = format!("pid {pid} is attached already; one at a time");
                 let line = server::error_line(self.origin(), "taken", &why, exit::LATER);
@@ -36,13 +37,11 @@ impl AtWork {
         }
         self.takeover = Some(Takeover {
             client,
-            who: Attached {
-                pid: peer.pid,
-                since_ms: unix_ms(SystemTime::now()),
-            },
+            pid: u64::try_from(peer.pid).unwrap_or(0),
+            since_ms: unix_ms(SystemTime::now()),
         });
         self.clients.may_be_silent(client);
-        self.answer_attached(client);
+        self.clients.answer(client, &self.status_line());
     }
 
     /// `input`: keys, as if they were typed at the terminal.
@@ -58,24 +57,10 @@ impl AtWork {
         }
         let keys = request.text.as_deref().unwrap_or_default();
         if self.pump.type_by_hand(keys.as_bytes()) {
-            return self.answer_attached(client);
+            return self.clients.answer(client, &self.status_line());
         }
         let why = "the runtime does not read its input; these keys were not typed";
         let line = server::error_line(self.origin(), "overloaded", why, exit::LATER);
         self.clients.answer(client, &line);
-    }
-
-    fn answer_attached(&self, client: ClientId) {
-        if let Some(takeover) = &self.takeover {
-            let origin = self.origin();
-            let line = wire::line(&AttachLine {
-                schema: "mosaic.attach/1".into(),
-                tenant_id: origin.tenant_id,
-                host: origin.host,
-                agent: origin.agent,
-                attached: takeover.who.clone(),
-            });
-            self.clients.answer(client, &line);
-        }
     }
 }
