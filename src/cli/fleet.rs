@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::agent::seconds;
+use super::viewing;
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -82,6 +83,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Look at one agent, or take it over.
+    View(viewing::Verb),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -110,6 +113,10 @@ Examples
 
 Verbs
   ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
+  watch NAME                       its screen, live and read-only; never resizes it; q leaves
+  attach NAME [--steal]            take it over: in its tmux session, or here if it has none (Ctrl-] leaves);
+                                   one at a time, --steal sends the other one away
+  screen NAME [--json|--svg]       its screen now: text, cells with cursor and modes, a picture
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
@@ -173,6 +180,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "replay" => read_replay(&mut parser),
         "explain" => read_explain(&mut parser),
         "units" => read_units(&mut parser),
+        "attach" | "screen" | "watch" => Ok(match viewing::read(&verb, &mut parser)? {
+            Some(verb) => Verb::View(verb),
+            None => Verb::Help(HELP.into()),
+        }),
         "stop" | "restart" => read_stop(&mut parser, &verb),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
