@@ -628,7 +628,8 @@ impl AtWork {
         if power == Power::Control {
             let (pid, uid) = (peer.pid, peer.uid);
             match refused {
-                None => tracing::info!("{op}: asked for by pid {pid} (uid {uid})"),
+                // Rare, and the first thing to be asked afterwards: at the level that is always written.
+                None => tracing::warn!("{op}: asked for by pid {pid} (uid {uid})"),
                 Some(why) => tracing::warn!("{op}: refused to pid {pid} (uid {uid}): {why}"),
             }
         }

@@ -33,7 +33,7 @@ impl AtWork {
                 let line = server::error_line(self.origin(), "taken", &why, exit::LATER);
                 return self.clients.answer(client, &line);
             }
-            tracing::info!("attach: pid {pid} is sent away by pid {}", peer.pid);
+            tracing::warn!("attach: pid {pid} is sent away by pid {}", peer.pid);
         }
         self.takeover = Some(Takeover {
             client,
