@@ -295,7 +295,8 @@ pub struct ErrorLine {
     /// Who speaks, where that is known yet.
     #[serde(flatten)]
     pub origin: Option<Origin>,
-    /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`.
+    /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`,
+    /// `taken`.
     pub error: String,
     /// A sentence for people.
     pub message: String,
