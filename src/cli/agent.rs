@@ -153,6 +153,7 @@ Verbs
   verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
   status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
   tail NAME [-n N]             the screen as text
+  watch NAME, attach NAME      its screen, live; take it over (mosaic-fleet --help)
   explain NAME                 which rules fired on the screen, and why the state is what it is
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
@@ -205,9 +206,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "hooks" | "launch" | "replay" | "restart" | "stop" | "units" | "upgrade" => {
-            of_fleet(verb.as_str(), parser.raw_args()?.collect())
-        }
+        "attach" | "hooks" | "launch" | "replay" | "restart" | "screen" | "stop" | "units"
+        | "upgrade" | "watch" => of_fleet(verb.as_str(), parser.raw_args()?.collect()),
         "explain" => {
             let args: Vec<OsString> = parser.raw_args()?.collect();
             // A recording needs no agent.

@@ -4,3 +4,4 @@ pub mod agent;
 pub mod fleet;
 pub mod launch;
 pub mod upgrade;
+pub mod viewing;

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod answers;
+pub mod banner;
 pub mod beat;
 pub mod cast;
+pub mod cells;
 pub mod command;
 pub mod delivery;
 pub mod explain;
@@ -25,6 +27,7 @@ pub mod keyboard;
 pub mod ledger;
 pub mod limits;
 pub mod message;
+pub mod mirror;
 pub mod observed;
 pub mod orders;
 pub mod powers;
@@ -39,10 +42,12 @@ pub mod screen;
 pub mod settings;
 pub mod sight;
 pub mod supervise;
+pub mod svg;
 pub mod table;
 pub mod text;
 pub mod unfinished;
 pub mod unit_file;
 pub mod view;
+pub mod viewport;
 pub mod whole;
 pub mod wire;

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet};
+use crate::cli::{agent, fleet, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
 pub mod ask;
+mod attach;
 mod beside;
 mod handoff;
 mod hold;
@@ -23,6 +24,7 @@ mod records;
 mod replay;
 pub mod run;
 mod scope;
+mod screen;
 mod send;
 mod server;
 mod setup;
@@ -31,6 +33,7 @@ mod stop;
 mod supervise;
 mod unit_files;
 mod upgrade;
+mod viewer;
 
 /// Does what the command line asks for; returns the exit code.
 ///
@@ -119,7 +122,23 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             stop::restart(&name, turn, json).map(ExitCode::from)
         }
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
+        fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
+    }
+}
+
+fn view(verb: viewing::Verb) -> Result<u8, Failure> {
+    match verb {
+        viewing::Verb::Watch(name) => viewer::watch(&name),
+        viewing::Verb::Attach { name, steal } => attach::attach(&name, steal),
+        viewing::Verb::Screen { name, json, svg } => screen::screen(
+            &name,
+            match (json, svg) {
+                (true, _) => screen::Shape::Json,
+                (_, true) => screen::Shape::Svg,
+                _ => screen::Shape::Text,
+            },
+        ),
     }
 }
