@@ -56,6 +56,10 @@ pub struct SendOptions {
     pub when_busy: Option<String>,
     /// `refuse` or `wait`.
     pub when_draft: Option<String>,
+    /// The tmux socket the agent must be on (`tmux -L`).
+    pub tmux: Option<String>,
+    /// The host the agent is on, as ssh knows it.
+    pub host: Option<String>,
 }
 
 /// What the command line asks for.
@@ -158,6 +162,8 @@ Verbs
       --id ID                  the same id is never typed twice
       --when busy=hold|type|refuse   while a turn runs (default hold)
       --when draft=refuse|wait       while somebody's draft is there (default refuse)
+      -L, --tmux SOCKET        only if the agent is on this tmux socket (`tmux -L`)
+      -H, --host USER@HOST     to the agent of that name there, over ssh
   verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
   status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
   tail NAME [-n N]             the screen as text
@@ -210,7 +216,15 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "help" => Ok(Verb::Help(HELP.into())),
         "run" => read_run(&mut parser),
         "launch" => read_launch(&mut parser),
-        "send" => read_send(&mut parser),
+        "send" => {
+            let args: Vec<OsString> = parser.raw_args()?.collect();
+            match read_send(&mut lexopt::Parser::from_args(args.clone()))? {
+                Verb::Send { options, .. } if options.host.is_some() || options.tmux.is_some() => {
+                    of_fleet("send", args)
+                }
+                verb => Ok(verb),
+            }
+        }
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
         "hooks" | "replay" | "restart" | "stop" | "units" => {
@@ -293,10 +307,10 @@ fn read_launch(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+pub(super) fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let (mut name, mut body, mut json, mut quiet) = (None, None, false, false);
     let (mut verify, mut timeout, mut from, mut bare, mut id) = (false, None, None, false, None);
-    let (mut when_busy, mut when_draft) = (None, None);
+    let (mut when_busy, mut when_draft, mut tmux, mut host) = (None, None, None, None);
     while let Some(arg) = parser.next()? {
         let mut given = None;
         match arg {
@@ -306,6 +320,8 @@ fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("verify") => verify = true,
             Long("timeout") => timeout = Some(seconds(&parser.value()?.string()?)?),
             Long("from") => from = Some(parser.value()?.string()?),
+            Short('L') | Long("tmux") => tmux = Some(parser.value()?.string()?),
+            Short('H') | Long("host") => host = Some(parser.value()?.string()?),
             Long("no-preamble") => bare = true,
             Long("id") => id = Some(message_id(parser.value()?.string()?)?),
             Long("when") => match parser.value()?.string()?.split_once('=') {
@@ -336,6 +352,8 @@ fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             id,
             when_busy,
             when_draft,
+            tmux,
+            host,
         },
         json,
         quiet,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::agent::seconds;
+use super::agent::{self, SendOptions, seconds};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -82,6 +82,15 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Deliver a message, to one tmux socket only or to another host if that was asked for.
+    Send {
+        /// The message and how to treat it.
+        options: SendOptions,
+        /// Print the receipt as JSON.
+        json: bool,
+        /// Print nothing.
+        quiet: bool,
+    },
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -122,6 +131,7 @@ Verbs
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
                                    both take --json
+  send NAME ... [-L SOCKET] [-H USER@HOST]   what `mosaic-agent send` is with these two (docs/sending.md)
   demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
 
 For the units
@@ -173,6 +183,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "replay" => read_replay(&mut parser),
         "explain" => read_explain(&mut parser),
         "units" => read_units(&mut parser),
+        "send" => read_send(&mut parser),
         "stop" | "restart" => read_stop(&mut parser, &verb),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
@@ -286,6 +297,22 @@ fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         verb: verb.ok_or("what about the units? install, remove or status")?,
         force,
         json,
+    })
+}
+
+/// The same words as for `mosaic-agent send`, which becomes us for some of them.
+fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    Ok(match agent::read_send(parser)? {
+        agent::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => Verb::Send {
+            options,
+            json,
+            quiet,
+        },
+        _ => Verb::Help(HELP.into()),
     })
 }
 

@@ -32,6 +32,7 @@ pub mod quit;
 pub mod receipt;
 pub mod record;
 pub mod recorded;
+pub mod remote;
 pub mod roster;
 pub mod screen;
 pub mod settings;

@@ -9,6 +9,7 @@ use crate::failure::{Failure, exit};
 
 pub mod ask;
 mod beside;
+mod far;
 mod handoff;
 mod hold;
 mod hook;
@@ -121,6 +122,11 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Restart { name, turn, json } => {
             stop::restart(&name, turn, json).map(ExitCode::from)
         }
+        fleet::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => far::send(&options, json, quiet).map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }
