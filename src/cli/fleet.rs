@@ -91,6 +91,8 @@ pub enum Verb {
         /// Print nothing.
         quiet: bool,
     },
+    /// Be a tool server for a runtime.
+    Mcp,
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -132,6 +134,7 @@ Verbs
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
                                    both take --json
   send NAME ... [-L SOCKET] [-H USER@HOST]   what `mosaic-agent send` is with these two (docs/sending.md)
+  mcp                              send, status, ps and tail as tools of a runtime (docs/mcp.md)
   demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
 
 For the units
@@ -191,6 +194,11 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             let name = read_agent(&mut parser)?;
             Ok(Verb::Enclose(name, parser.value()?.parse()?))
         }
+        "mcp" => match parser.next()? {
+            None => Ok(Verb::Mcp),
+            Some(Long("help") | Short('h')) => Ok(Verb::Help(HELP.into())),
+            Some(other) => Err(other.unexpected()),
+        },
         "hold" => match parser.next()? {
             None => Ok(Verb::Hold),
             Some(other) => Err(other.unexpected()),

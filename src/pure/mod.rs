@@ -23,6 +23,7 @@ pub mod judge;
 pub mod keyboard;
 pub mod ledger;
 pub mod limits;
+pub mod mcp;
 pub mod message;
 pub mod observed;
 pub mod orders;

@@ -17,6 +17,7 @@ mod hooks;
 mod journal;
 pub mod launch;
 mod log;
+mod mcp;
 pub mod place;
 mod program;
 mod ps;
@@ -127,6 +128,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             json,
             quiet,
         } => far::send(&options, json, quiet).map(ExitCode::from),
+        fleet::Verb::Mcp => mcp::serve().map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }
