@@ -1,4 +1,10 @@
 //! Command lines, as typed: no files, no environment, no decisions.
 
 pub mod agent;
+pub mod agent_pages;
+pub mod catalog;
+pub mod completions;
 pub mod fleet;
+pub mod fleet_pages;
+pub mod help;
+pub mod man;

@@ -7,8 +7,10 @@ use crate::cli::{agent, fleet};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
+mod about;
 pub mod ask;
 mod beside;
+mod doctor;
 mod far;
 mod handoff;
 mod hold;
@@ -128,6 +130,10 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             json,
             quiet,
         } => far::send(&options, json, quiet).map(ExitCode::from),
+        fleet::Verb::Doctor { json } => doctor::doctor(json).map(ExitCode::from),
+        fleet::Verb::Completions(wanted) => about::completions(wanted).map(ExitCode::from),
+        fleet::Verb::Man { page, dir } => about::man(page, dir.as_deref()).map(ExitCode::from),
+        fleet::Verb::Schema(thing) => about::schema(thing.as_deref()).map(ExitCode::from),
         fleet::Verb::Mcp => mcp::serve().map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
