@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod brief;
+pub mod child;
 pub mod family;
 pub mod files;
 pub mod lines;

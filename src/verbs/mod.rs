@@ -7,9 +7,12 @@ use crate::cli::{agent, fleet, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
+mod about;
 pub mod ask;
 mod attach;
 mod beside;
+mod doctor;
+mod far;
 mod handoff;
 mod hold;
 mod hook;
@@ -17,6 +20,7 @@ mod hooks;
 mod journal;
 pub mod launch;
 mod log;
+mod mcp;
 pub mod place;
 mod program;
 mod ps;
@@ -123,6 +127,16 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         }
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
+        fleet::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => far::send(&options, json, quiet).map(ExitCode::from),
+        fleet::Verb::Doctor { json } => doctor::doctor(json).map(ExitCode::from),
+        fleet::Verb::Completions(wanted) => about::completions(wanted).map(ExitCode::from),
+        fleet::Verb::Man { page, dir } => about::man(page, dir.as_deref()).map(ExitCode::from),
+        fleet::Verb::Schema(thing) => about::schema(thing.as_deref()).map(ExitCode::from),
+        fleet::Verb::Mcp => mcp::serve().map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }
