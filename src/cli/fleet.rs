@@ -16,10 +16,7 @@ pub enum Verb {
     /// Print this text.
     Help(String),
     /// One row per agent.
-    Ps {
-        /// As JSON.
-        json: bool,
-    },
+    Ps(super::ps::PsOptions),
     /// Install, remove or show the hooks of the runtimes.
     Hooks {
         /// What to do.
@@ -109,7 +106,8 @@ Examples
   mosaic-fleet demo-tui            an agent-like TUI of our own: no account, no network
 
 Verbs
-  ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
+  ps [NAME...] [--json] [--watch]  agents, by heartbeat, sidecar, tmux, systemd and /proc; flags what is not
+                                   as it should be (ps --help for filters, sorting, flags; docs/ps.md)
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
@@ -158,17 +156,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     match verb.as_str() {
         "help" => Ok(Verb::Help(HELP.into())),
         "demo-tui" => Ok(Verb::DemoTui(parser.raw_args()?.collect())),
-        "ps" => {
-            let mut json = false;
-            while let Some(arg) = parser.next()? {
-                match arg {
-                    Long("json") => json = true,
-                    Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
-                    other => return Err(other.unexpected()),
-                }
-            }
-            Ok(Verb::Ps { json })
-        }
+        "ps" => super::ps::read(&mut parser),
         "hooks" => read_hooks(&mut parser),
         "replay" => read_replay(&mut parser),
         "explain" => read_explain(&mut parser),

@@ -6,8 +6,10 @@
 #![allow(unsafe_code)]
 
 pub mod brief;
+pub mod crowd;
 pub mod family;
 pub mod files;
+pub mod locks;
 pub mod notify;
 pub mod pidfd;
 pub mod process;
@@ -20,3 +22,4 @@ pub mod systemd;
 pub mod tmux;
 pub mod tty;
 pub mod watch;
+pub mod within;

@@ -33,6 +33,7 @@ pub mod record;
 pub mod recorded;
 pub mod roster;
 pub mod screen;
+pub mod scroll;
 pub mod settings;
 pub mod sight;
 pub mod supervise;

@@ -665,7 +665,8 @@ impl AtWork {
     }
 }
 
-fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
+/// What the kernel says of processes, as what decides takes it.
+pub(super) fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
     processes
         .into_iter()
         .map(|p| ProcessFacts {
