@@ -166,6 +166,7 @@ Verbs
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
   stop NAME, restart NAME      in order: drain, the turn's end, the runtime's own way to quit, TERM, KILL
       --timeout SECONDS        how long a running turn may go on (default 30); --now: not at all
+  events NAME                  what happens to it, as JSON lines (`events --help`)
   hooks install|remove|status [RUNTIME]   let claude, codex, pi or opencode itself say what it took; docs/hooks.md
   hook [EVENT] [JSON]          what such a hook calls: payload on stdin, tells the sidecar, always silent, always 0
 Every verb takes --json; send, verify and launch take --quiet.
@@ -213,7 +214,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "hooks" | "replay" | "restart" | "stop" | "units" => {
+        "events" | "hooks" | "replay" | "restart" | "stop" | "units" => {
             of_fleet(verb.as_str(), parser.raw_args()?.collect())
         }
         "explain" => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::agent::seconds;
+use super::past;
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -82,6 +83,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Tell what has happened.
+    Past(past::Verb),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -110,6 +113,8 @@ Examples
 
 Verbs
   ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
+  events NAME | --all              state changes, receipts and control acts as JSON lines, as they happen;
+                                   --after CURSOR, --kinds, --exec CMD, --notify (events --help)
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
@@ -169,6 +174,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             }
             Ok(Verb::Ps { json })
         }
+        "events" => Ok(match past::read_events(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Events(options)),
+            None => Verb::Help(past::EVENTS_HELP.into()),
+        }),
         "hooks" => read_hooks(&mut parser),
         "replay" => read_replay(&mut parser),
         "explain" => read_explain(&mut parser),

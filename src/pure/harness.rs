@@ -148,6 +148,8 @@ pub enum Effect {
     Identify,
     /// Watch what the runtime writes down from now on and come back with [`Input::Recorded`]; or no longer.
     Records(bool),
+    /// The state has changed: from this one to that one, for this reason.
+    Changed(State, State, String),
     /// Write the heartbeat.
     Beat,
     /// Answer this connection.
@@ -1009,9 +1011,11 @@ impl Harness {
         if self.state == state {
             return;
         }
-        self.state = state;
+        let was = std::mem::replace(&mut self.state, state);
         self.state_since = now;
         self.candidate = None;
+        self.effects
+            .push_back(Effect::Changed(was, state, self.why.clone()));
         self.effects.push_back(Effect::Beat);
     }
 

@@ -10,6 +10,7 @@ pub mod beat;
 pub mod cast;
 pub mod command;
 pub mod delivery;
+pub mod events;
 pub mod explain;
 pub mod extension;
 pub mod followed;

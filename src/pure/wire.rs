@@ -45,7 +45,7 @@ pub struct Hello {
 /// One request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `status`, `probe`, `send`, `verify`, `screen`, `explain`, `hook` or `stop`.
+    /// What is asked for: one of the operations in `docs/protocol.md`.
     pub op: String,
     /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +85,9 @@ pub struct Request {
     /// in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
+    /// `events`: the `next` of the answer before; without it, all there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// The answer to `hook`.

@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet};
+use crate::cli::{agent, fleet, past};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
 pub mod ask;
 mod beside;
+mod events;
 mod handoff;
 mod hold;
 mod hook;
@@ -29,6 +30,7 @@ mod setup;
 mod show;
 mod stop;
 mod supervise;
+mod tell;
 mod unit_files;
 
 /// Does what the command line asks for; returns the exit code.
@@ -120,6 +122,9 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Stop { name, turn, json } => stop::stop(&name, turn, json).map(ExitCode::from),
         fleet::Verb::Restart { name, turn, json } => {
             stop::restart(&name, turn, json).map(ExitCode::from)
+        }
+        fleet::Verb::Past(past::Verb::Events(options)) => {
+            events::events(options).map(ExitCode::from)
         }
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),

@@ -33,16 +33,19 @@ use crate::os::tty::{self};
 use crate::os::{files, watch};
 use crate::pure::beat::Beat;
 use crate::pure::delivery::{Life, Pulse, Written};
+use crate::pure::events::{Events, Field, Kind};
 use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
 use crate::pure::hook;
-use crate::pure::journal::Line;
+use crate::pure::journal::{Fact, Line};
 use crate::pure::message::{PASTE_END, PASTE_START};
 use crate::pure::powers::{self, Power, Standing};
 use crate::pure::profile::{ProcessFacts, Profiles};
+use crate::pure::receipt::Verdict;
 use crate::pure::wire::{Request, State};
 use crate::units::TermSize;
 
 mod ending;
+mod past;
 mod polls;
 
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
@@ -136,7 +139,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         profiles,
         sidecar.size,
         sidecar.place.settings.interval,
-        tag,
+        tag.clone(),
         now,
     );
     let journal = take_up(&sidecar, &mut harness, now);
@@ -156,6 +159,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         polls: Vec::new(),
         records: Records::default(),
         journal,
+        events: Events::new(tag),
         seq: 0,
         ending: Ending::default(),
         panics: 0,
@@ -165,6 +169,7 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
     };
     let mut batch = Batch::default();
     let mut ended_seen = false;
+    at_work.begun();
     at_work.handle(Input::Tick);
     while !at_work.ending.is_over() {
         alarm
@@ -233,6 +238,8 @@ struct AtWork {
     records: Records,
     /// What must survive us.
     journal: Journal,
+    /// What has happened.
+    events: Events,
     seq: u64,
     ending: Ending,
     /// How often the screen model has failed.
@@ -320,11 +327,14 @@ impl AtWork {
             }
             Effect::Records(false) => self.records.end(),
             Effect::Beat => self.beat(),
-            // Remembered by the harness; `verify` finds it.
-            Effect::Observed(receipt) | Effect::Revised(receipt) => {
-                tracing::debug!("observed {}: {}", receipt.id, receipt.verdict.word());
-            }
+            Effect::Changed(was, state, why) => self.changed(was, state, &why),
+            Effect::Observed(receipt) => self.events.observed(SystemTime::now(), &receipt),
+            // Told when it is written to the journal, like every fate.
+            Effect::Revised(_) => {}
             Effect::Answer(asker, receipt) => {
+                if receipt.verdict == Verdict::Rejected {
+                    self.events.settled(SystemTime::now(), &receipt);
+                }
                 if let Some(client) = self.waiting.remove(&asker) {
                     let origin = self.origin();
                     self.clients
@@ -336,6 +346,13 @@ impl AtWork {
 
     fn write_down(&mut self, line: &Line, sync: bool, asker: Option<Asker>) {
         let failed = self.journal.append(line, sync).err();
+        match (&line.fact, &line.receipt) {
+            (Fact::Held, _) if failed.is_none() => {
+                self.happened(Kind::Held, &[("id", Field::Text(&line.id))]);
+            }
+            (_, Some(receipt)) => self.events.settled(SystemTime::now(), receipt),
+            _ => {}
+        }
         if let Some(asker) = asker {
             let why = failed.map(|e| e.to_string());
             let kept = Input::Kept(asker, &line.id, why.as_deref());
@@ -580,7 +597,7 @@ impl AtWork {
                 let line = server::verify(&self.harness, self.origin(), &request);
                 self.clients.answer(client, &line);
             }
-            "screen" => self.take_poll(client, asker, request),
+            "screen" | "events" => self.take_poll(client, asker, request),
             "explain" => {
                 let line = server::explain_line(&self.harness, self.origin());
                 self.clients.answer(client, &line);
@@ -599,7 +616,7 @@ impl AtWork {
     }
 
     /// Why a peer may not ask for this; `None` if it may.
-    fn refusal(&self, op: &str, peer: Peer) -> Option<&'static str> {
+    fn refusal(&mut self, op: &str, peer: Peer) -> Option<&'static str> {
         let power = powers::needed(op)?;
         let refused = match power {
             Power::Observe => None,
@@ -611,6 +628,7 @@ impl AtWork {
                 None => tracing::info!("{op}: asked for by pid {pid} (uid {uid})"),
                 Some(why) => tracing::warn!("{op}: refused to pid {pid} (uid {uid}): {why}"),
             }
+            self.acted(op, peer, refused);
         }
         refused
     }

@@ -31,7 +31,7 @@ impl AtWork {
     pub(super) fn take_poll(&mut self, client: ClientId, asker: Asker, request: Box<Request>) {
         let wait = Duration::from_millis(request.wait_ms.unwrap_or(0)).min(WAIT_MAX);
         if wait.is_zero() {
-            let line = self.poll_line();
+            let line = self.poll_line(&request);
             return self.clients.answer(client, &line);
         }
         let now = Instant::now();
@@ -58,12 +58,15 @@ impl AtWork {
                 // A half drawn frame is nobody's news.
                 screen.revision() > after && !screen.in_update()
             }
-            _ => false,
+            _ => self.events.has_news(request.cursor.as_deref()),
         }
     }
 
-    fn poll_line(&self) -> Vec<u8> {
-        server::screen_line(&self.harness, self.origin())
+    fn poll_line(&self, request: &Request) -> Vec<u8> {
+        match request.op.as_str() {
+            "screen" => server::screen_line(&self.harness, self.origin()),
+            _ => self.events.line(self.origin(), request.cursor.as_deref()),
+        }
     }
 
     /// Answers those whose time has come.
@@ -73,7 +76,7 @@ impl AtWork {
             let due = now >= poll.until || now >= poll.not_before && self.has_news(&poll.request);
             if due || self.harness.ended().is_some() {
                 let poll = self.polls.swap_remove(at);
-                let line = self.poll_line();
+                let line = self.poll_line(&poll.request);
                 self.clients.answer(poll.client, &line);
             } else {
                 at += 1;
