@@ -121,15 +121,6 @@ pub enum Verb {
     Hook(Vec<OsString>),
     /// What `mosaic-fleet` does, with this verb and these arguments.
     OfFleet(Vec<OsString>),
-    /// Show the screen.
-    Tail {
-        /// The agent.
-        name: AgentName,
-        /// Only the last rows.
-        lines: Option<usize>,
-        /// As JSON.
-        json: bool,
-    },
 }
 
 /// The text of `--help`.
@@ -160,7 +151,7 @@ Verbs
       --when draft=refuse|wait       while somebody's draft is there (default refuse)
   verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
   status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
-  tail NAME [-n N]             the screen as text
+  tail NAME [-n N] [--follow]  the screen and what has left it, as text (`tail --help`)
   explain NAME                 which rules fired on the screen, and why the state is what it is
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
@@ -214,7 +205,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "events" | "hooks" | "replay" | "restart" | "stop" | "units" => {
+        "events" | "hooks" | "replay" | "restart" | "stop" | "tail" | "units" => {
             of_fleet(verb.as_str(), parser.raw_args()?.collect())
         }
         "explain" => {
@@ -226,7 +217,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             }
             read_explain(&mut lexopt::Parser::from_args(args))
         }
-        "status" | "probe" | "tail" => read_show(&mut parser, &verb),
+        "status" | "probe" => read_show(&mut parser, &verb),
         other => Err(format!("there is no verb {other:?}").into()),
     }
 }
@@ -372,24 +363,19 @@ fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 }
 
 fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut json, mut lines) = (None, false, None);
+    let (mut name, mut json) = (None, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("json") => json = true,
-            Short('n') | Long("lines") if verb == "tail" => lines = Some(parser.value()?.parse()?),
             Long("help") | Short('h') => return Ok(help(verb)),
             Value(value) if name.is_none() => name = Some(agent(value)?),
             other => return Err(other.unexpected()),
         }
     }
-    let name = needed(name)?;
-    Ok(match verb {
-        "tail" => Verb::Tail { name, lines, json },
-        _ => Verb::Status {
-            name,
-            probe: verb == "probe",
-            json,
-        },
+    Ok(Verb::Status {
+        name: needed(name)?,
+        probe: verb == "probe",
+        json,
     })
 }
 
@@ -510,9 +496,7 @@ mod tests {
 
     #[test]
     fn every_verb_has_a_help_of_its_own() {
-        for v in [
-            "run", "launch", "send", "verify", "status", "probe", "tail", "hook",
-        ] {
+        for v in ["run", "launch", "send", "verify", "status", "probe", "hook"] {
             let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")
             };

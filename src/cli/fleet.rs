@@ -115,6 +115,7 @@ Verbs
   ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
   events NAME | --all              state changes, receipts and control acts as JSON lines, as they happen;
                                    --after CURSOR, --kinds, --exec CMD, --notify (events --help)
+  tail NAME [-n N] [--follow] [--ansi]   the screen and what has left it, as text (tail --help)
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
@@ -177,6 +178,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "events" => Ok(match past::read_events(&mut parser)? {
             Some(options) => Verb::Past(past::Verb::Events(options)),
             None => Verb::Help(past::EVENTS_HELP.into()),
+        }),
+        "tail" => Ok(match past::read_tail(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Tail(options)),
+            None => Verb::Help(past::TAIL_HELP.into()),
         }),
         "hooks" => read_hooks(&mut parser),
         "replay" => read_replay(&mut parser),

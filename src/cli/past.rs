@@ -1,6 +1,7 @@
 //! Arguments of the verbs of `mosaic-fleet` that tell what has happened.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
@@ -11,6 +12,32 @@ use crate::units::AgentName;
 pub enum Verb {
     /// Tell what happens.
     Events(EventsOptions),
+    /// Show what was on the screen.
+    Tail(TailOptions),
+}
+
+/// Whose text `tail` shows.
+#[derive(Debug)]
+pub enum Source {
+    /// An agent's.
+    Agent(AgentName),
+    /// A recording's, of this runtime if it does not say itself.
+    Cast(PathBuf, Option<String>),
+}
+
+/// What `tail` was asked for.
+#[derive(Debug)]
+pub struct TailOptions {
+    /// Whose text.
+    pub source: Source,
+    /// Only the last lines.
+    pub lines: Option<u64>,
+    /// Go on with what comes.
+    pub follow: bool,
+    /// With colours.
+    pub ansi: bool,
+    /// As JSON lines.
+    pub json: bool,
 }
 
 /// What `events` was asked for.
@@ -104,4 +131,58 @@ pub fn read_events(parser: &mut lexopt::Parser) -> Result<Option<EventsOptions>,
         return Err("a cursor belongs to one agent: --after goes with a NAME".into());
     }
     Ok(Some(options))
+}
+
+/// The text of `tail --help`.
+pub const TAIL_HELP: &str = "\
+mosaic-fleet tail (NAME | --cast FILE): what a person would have read, the screen and what has left it
+
+Examples
+  mosaic-fleet tail coder0                 everything there is (the last 1,000 lines) and the screen
+  mosaic-fleet tail coder0 -n 40           the last 40 lines
+  mosaic-fleet tail coder0 --follow        and what comes; on a terminal with the screen's last lines below it
+  mosaic-fleet tail --cast coder0.cast     the text of a recording
+
+Options
+  -n LINES           only the last ones
+  -f, --follow       go on with every line that leaves the screen, each once; also over a restart
+  --ansi             keep colours (SGR sequences only, made from the cells of the screen)
+  --json             one JSON object a line
+  --cast FILE        of a recording; --runtime R if it does not say which runtime it is of
+
+Exit codes: 0 done, 2 usage, 3 no such agent, 75 its sidecar does not answer.
+";
+
+/// Reads the arguments of `tail`; none: help is wanted.
+pub fn read_tail(parser: &mut lexopt::Parser) -> Result<Option<TailOptions>, lexopt::Error> {
+    let (mut name, mut cast, mut runtime) = (None, None, None);
+    let (mut lines, mut follow, mut ansi, mut json) = (None, false, false, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('n') | Long("lines") => lines = Some(parser.value()?.parse()?),
+            Short('f') | Long("follow") => follow = true,
+            Long("ansi") => ansi = true,
+            Long("json") => json = true,
+            Long("cast") => cast = Some(PathBuf::from(parser.value()?)),
+            Long("runtime") => runtime = Some(parser.value()?.string()?),
+            Long("help") | Short('h') => return Ok(None),
+            Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let source = match (name, cast) {
+        (Some(name), None) => Source::Agent(name),
+        (None, Some(file)) => Source::Cast(file, runtime),
+        _ => return Err("whose text? A NAME or --cast FILE".into()),
+    };
+    if follow && matches!(source, Source::Cast(..)) {
+        return Err("a recording does not go on: --follow goes with a NAME".into());
+    }
+    Ok(Some(TailOptions {
+        source,
+        lines,
+        follow,
+        ansi,
+        json,
+    }))
 }

@@ -63,29 +63,90 @@ pub enum Field<'a> {
     Number(u64),
     /// What is known of a message.
     Receipt(&'a Receipt),
+    /// Texts.
+    List(&'a [String]),
 }
 
 /// Writes one field of a JSON object. Written out by hand: what serde makes of an enum like this weighs 5 KB.
 #[inline(never)]
-fn put(json: &mut Vec<u8>, key: &str, field: Field<'_>) {
+pub(super) fn put(json: &mut Vec<u8>, key: &str, field: Field<'_>) {
     json.extend_from_slice(b",\"");
     json.extend_from_slice(key.as_bytes());
     json.extend_from_slice(b"\":");
     let value = match field {
         Field::Text(text) => serde_json::to_vec(text),
         Field::Receipt(receipt) => serde_json::to_vec(receipt),
+        Field::List(list) => serde_json::to_vec(list),
         Field::Number(number) => Ok(number.to_string().into_bytes()),
     };
     // Texts and receipts cannot fail to be JSON.
     json.extend_from_slice(&value.unwrap_or_default());
 }
 
+/// Numbers for what readers come back for, and cursors (`TAG:N`) that know whose numbers they are.
+pub(super) struct Numbered {
+    /// What a cursor begins with.
+    tag: String,
+    /// The number of the newest; the first has 1.
+    pub(super) last: u64,
+}
+
+impl Numbered {
+    pub(super) fn new(tag: String) -> Numbered {
+        Numbered { tag, last: 0 }
+    }
+
+    /// How many of the newest the reader with this cursor has not seen where so many are kept, and whether some
+    /// are lost to it.
+    pub(super) fn unseen(&self, cursor: Option<&str>, kept: usize) -> (usize, bool) {
+        let Some(cursor) = cursor else {
+            return (kept, false);
+        };
+        let seen = cursor
+            .rsplit_once(':')
+            .filter(|(tag, _)| *tag == self.tag)
+            .and_then(|(_, n)| self.last.checked_sub(n.parse().ok()?));
+        match seen {
+            Some(unseen) if unseen <= kept as u64 => (unseen as usize, false),
+            _ => (kept, true),
+        }
+    }
+
+    /// The beginning of an answer to that reader, and how many it has not seen.
+    #[inline(never)]
+    pub(super) fn head(
+        &self,
+        schema: &str,
+        origin: &Origin,
+        cursor: Option<&str>,
+        kept: usize,
+    ) -> (Vec<u8>, usize) {
+        let (unseen, lost) = self.unseen(cursor, kept);
+        let mut line = format!("{{\"lost\":{lost}").into_bytes();
+        for (key, text) in [
+            ("schema", schema),
+            ("tenant_id", &origin.tenant_id),
+            ("host", &origin.host),
+            ("agent", &origin.agent),
+            ("next", &format!("{}:{}", self.tag, self.last)),
+        ] {
+            put(&mut line, key, Field::Text(text));
+        }
+        (line, unseen)
+    }
+}
+
+/// Ends a list whose last element has a comma behind it.
+pub(super) fn close_list(json: &mut Vec<u8>) {
+    if json.last() == Some(&b',') {
+        json.pop();
+    }
+    json.push(b']');
+}
+
 /// The last events, oldest first.
 pub struct Events {
-    /// What a cursor of this sidecar begins with.
-    tag: String,
-    /// The number of the newest event; the first has 1.
-    last: u64,
+    numbered: Numbered,
     /// The events as they are written, each one JSON object.
     kept: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -97,8 +158,7 @@ impl Events {
     /// No events yet. `tag` must not be that of any sidecar before.
     pub fn new(tag: String) -> Events {
         Events {
-            tag,
-            last: 0,
+            numbered: Numbered::new(tag),
             kept: VecDeque::new(),
             bytes: 0,
             observed: String::new(),
@@ -108,8 +168,8 @@ impl Events {
     /// Adds an event, and forgets the oldest ones if there are too many.
     #[inline(never)]
     pub fn add(&mut self, at: SystemTime, kind: Kind, fields: &[(&str, Field<'_>)]) {
-        self.last += 1;
-        let mut event = format!("{{\"seq\":{}", self.last).into_bytes();
+        self.numbered.last += 1;
+        let mut event = format!("{{\"seq\":{}", self.numbered.last).into_bytes();
         put(&mut event, "at_ms", Field::Number(unix_ms(at)));
         put(&mut event, "kind", Field::Text(kind.word()));
         for (key, field) in fields {
@@ -140,51 +200,23 @@ impl Events {
         self.add(at, kind, &[("receipt", Field::Receipt(receipt))]);
     }
 
-    /// How many of the newest events the reader with this cursor has not seen, and whether some are lost to it.
-    fn unseen(&self, cursor: Option<&str>) -> (usize, bool) {
-        let Some(cursor) = cursor else {
-            return (self.kept.len(), false);
-        };
-        let seen = cursor
-            .rsplit_once(':')
-            .filter(|(tag, _)| *tag == self.tag)
-            .and_then(|(_, seq)| self.last.checked_sub(seq.parse().ok()?))
-            .and_then(|unseen| usize::try_from(unseen).ok());
-        match seen {
-            Some(unseen) if unseen <= self.kept.len() => (unseen, false),
-            _ => (self.kept.len(), true),
-        }
-    }
-
     /// Whether there is something for the reader with this cursor.
     pub fn has_news(&self, cursor: Option<&str>) -> bool {
-        let (unseen, lost) = self.unseen(cursor);
-        unseen > 0 || lost
+        self.numbered.unseen(cursor, self.kept.len()) != (0, false)
     }
 
     /// What the reader with this cursor has not seen: `mosaic.events/1`, one line.
-    pub fn line(&self, origin: Origin, cursor: Option<&str>) -> Vec<u8> {
-        let (unseen, lost) = self.unseen(cursor);
-        let mut line = b"{\"schema\":\"mosaic.events/1\"".to_vec();
-        for (key, text) in [
-            ("tenant_id", &origin.tenant_id),
-            ("host", &origin.host),
-            ("agent", &origin.agent),
-            ("next", &format!("{}:{}", self.tag, self.last)),
-        ] {
-            put(&mut line, key, Field::Text(text));
-        }
-        if lost {
-            line.extend_from_slice(b",\"lost\":true");
-        }
+    pub fn line(&self, origin: &Origin, cursor: Option<&str>) -> Vec<u8> {
+        let (mut line, unseen) =
+            self.numbered
+                .head("mosaic.events/1", origin, cursor, self.kept.len());
         line.extend_from_slice(b",\"events\":[");
-        for (n, event) in self.kept.range(self.kept.len() - unseen..).enumerate() {
-            if n > 0 {
-                line.push(b',');
-            }
+        for event in self.kept.iter().skip(self.kept.len() - unseen) {
             line.extend_from_slice(event);
+            line.push(b',');
         }
-        line.extend_from_slice(b"]}\n");
+        close_list(&mut line);
+        line.extend_from_slice(b"}\n");
         line
     }
 }
@@ -209,7 +241,7 @@ mod tests {
     }
 
     fn read(events: &Events, cursor: Option<&str>) -> (Vec<u64>, String, bool) {
-        let line = events.line(Origin::default(), cursor);
+        let line = events.line(&Origin::default(), cursor);
         let document: Value = serde_json::from_slice(&line).unwrap_or_default();
         let all = document["events"].as_array().cloned().unwrap_or_default();
         let seqs = all.iter().filter_map(|e| e["seq"].as_u64()).collect();
@@ -262,7 +294,7 @@ mod tests {
             let fields = [("why", Field::Text(&why))];
             events.add(SystemTime::UNIX_EPOCH, Kind::State, &fields);
         }
-        assert!(events.line(Origin::default(), None).len() < BYTES_MAX + 1_000);
+        assert!(events.line(&Origin::default(), None).len() < BYTES_MAX + 1_000);
         assert!(read(&events, None).0.len() > 10);
     }
 

@@ -32,7 +32,7 @@ pub enum Standing {
 /// What an operation needs; `None` for `hook`, whose peers are judged by what they hook, and for what nobody knows.
 pub fn needed(op: &str) -> Option<Power> {
     Some(match op {
-        "status" | "probe" | "screen" | "explain" | "events" => Power::Observe,
+        "status" | "probe" | "screen" | "explain" | "events" | "history" => Power::Observe,
         "send" | "verify" => Power::Message,
         "stop" => Power::Control,
         _ => return None,

@@ -85,9 +85,12 @@ pub struct Request {
     /// in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
-    /// `events`: the `next` of the answer before; without it, all there is.
+    /// `events`, `history`: the `next` of the answer before; without it, all there is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// `history`: no more than the last so many lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
 }
 
 /// The answer to `hook`.

@@ -30,6 +30,7 @@ mod setup;
 mod show;
 mod stop;
 mod supervise;
+mod tail;
 mod tell;
 mod unit_files;
 
@@ -76,7 +77,6 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
         agent::Verb::Explain { name, json } => show::explain(&name, json),
         agent::Verb::Hook(args) => Ok(hook::hook(&args)),
         agent::Verb::OfFleet(args) => Err(beside::become_fleet(args)),
-        agent::Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
     }
 }
 
@@ -126,6 +126,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Past(past::Verb::Events(options)) => {
             events::events(options).map(ExitCode::from)
         }
+        fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }

@@ -52,6 +52,10 @@ mod polls;
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
 const HOOK_BELOW: usize = 2;
 
+/// More output than this at once is a flood that nobody reads: its lines are counted and not kept, but for the
+/// last of it. Keeping a line costs as much as drawing it.
+const HURRY: usize = 32 * 1024;
+
 /// A runtime that neither went raw nor died within this time counts as up (a program that is no TUI).
 const UP_AFTER: Duration = Duration::from_secs(3);
 
@@ -447,6 +451,7 @@ impl AtWork {
         for event in &batch.events {
             match *event {
                 Event::Output(n) => {
+                    self.harness.hurry(batch.bytes.len() - at > HURRY);
                     self.feed(&batch.bytes[at..at + n]);
                     at += n;
                 }
@@ -597,7 +602,7 @@ impl AtWork {
                 let line = server::verify(&self.harness, self.origin(), &request);
                 self.clients.answer(client, &line);
             }
-            "screen" | "events" => self.take_poll(client, asker, request),
+            "screen" | "events" | "history" => self.take_poll(client, asker, request),
             "explain" => {
                 let line = server::explain_line(&self.harness, self.origin());
                 self.clients.answer(client, &line);

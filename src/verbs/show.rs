@@ -1,11 +1,11 @@
-//! `status`, `probe`, `explain` and `tail`: what an agent is doing, for people and programs.
+//! `status`, `probe` and `explain`: what an agent is doing, for people and programs.
 
 use std::time::Duration;
 
 use super::ask::{self, NoAnswer};
 use super::place::Place;
 use crate::failure::{Failure, exit};
-use crate::pure::wire::{Request, ScreenLine, Status};
+use crate::pure::wire::{Request, Status};
 use crate::units::AgentName;
 
 /// A sidecar that does not answer a plain question within this time is not answering.
@@ -107,28 +107,5 @@ pub fn explain(name: &AgentName, json: bool) -> Result<u8, Failure> {
         .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
     let text = found.get("text").and_then(|t| t.as_str());
     super::print(text.unwrap_or_default());
-    Ok(exit::OK)
-}
-
-/// Shows the screen as text.
-///
-/// # Errors
-/// As [`status`].
-pub fn tail(name: &AgentName, lines: Option<usize>, json: bool) -> Result<u8, Failure> {
-    let line = ask(name, "screen")?;
-    if json {
-        super::print(&String::from_utf8_lossy(&line));
-        return Ok(exit::OK);
-    }
-    let screen: ScreenLine = serde_json::from_slice(&line)
-        .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
-    let used = screen
-        .lines
-        .iter()
-        .rposition(|l| !l.is_empty())
-        .map_or(0, |last| last + 1);
-    let rows = &screen.lines[..used];
-    let from = lines.map_or(0, |n| rows.len().saturating_sub(n));
-    super::print(&format!("{}\n", rows[from..].join("\n")));
     Ok(exit::OK)
 }

@@ -58,6 +58,12 @@ impl AtWork {
                 // A half drawn frame is nobody's news.
                 screen.revision() > after && !screen.in_update()
             }
+            "history" => {
+                let (screen, history) = (self.harness.screen(), self.harness.history());
+                // Who also shows the screen says which one it has.
+                let redrawn = request.after.is_some_and(|after| screen.revision() > after);
+                history.has_news(request.cursor.as_deref()) || redrawn && !screen.in_update()
+            }
             _ => self.events.has_news(request.cursor.as_deref()),
         }
     }
@@ -65,7 +71,12 @@ impl AtWork {
     fn poll_line(&self, request: &Request) -> Vec<u8> {
         match request.op.as_str() {
             "screen" => server::screen_line(&self.harness, self.origin()),
-            _ => self.events.line(self.origin(), request.cursor.as_deref()),
+            "history" => {
+                let (cursor, most) = (request.cursor.as_deref(), request.lines);
+                let (screen, history) = (self.harness.screen(), self.harness.history());
+                history.line(&self.origin(), screen, cursor, most.unwrap_or(u64::MAX))
+            }
+            _ => self.events.line(&self.origin(), request.cursor.as_deref()),
         }
     }
 
