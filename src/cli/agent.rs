@@ -16,6 +16,10 @@ pub struct RunOptions {
     pub name: Option<AgentName>,
     /// The launcher's socket, if `launch` started us.
     pub handoff: Option<PathBuf>,
+    /// The descriptor of what the sidecar before hands over, in an upgrade.
+    pub take_over: Option<i32>,
+    /// Only say whether what stands on standard input could be taken over.
+    pub can_take_over: bool,
     /// The runtime's name as the pane should show it.
     pub shown_as: Option<String>,
     /// The size of the runtime's terminal where there is no terminal here.
@@ -65,18 +69,6 @@ pub enum Verb {
     Help(String),
     /// Be the sidecar.
     Run(RunOptions),
-    /// Make the session that runs the sidecar.
-    Launch {
-        /// The agent; from the environment if not given.
-        name: Option<AgentName>,
-        /// Print nothing when all is well.
-        quiet: bool,
-    },
-    /// Be the main process of an agent's unit, as `mosaic-fleet`.
-    Supervise {
-        /// The agent; from the environment if not given.
-        name: Option<AgentName>,
-    },
     /// Deliver a message.
     Send {
         /// The message and how to treat it.
@@ -100,22 +92,6 @@ pub enum Verb {
         json: bool,
         /// Print nothing.
         quiet: bool,
-    },
-    /// Show the state.
-    Status {
-        /// The agent.
-        name: AgentName,
-        /// Look afresh and write a heartbeat.
-        probe: bool,
-        /// As JSON.
-        json: bool,
-    },
-    /// Say why the sidecar thinks what it thinks.
-    Explain {
-        /// The agent.
-        name: AgentName,
-        /// As JSON.
-        json: bool,
     },
     /// Tell the sidecar what the runtime's own hook says, with these arguments.
     Hook(Vec<OsString>),
@@ -158,6 +134,7 @@ Verbs
   stop NAME, restart NAME      in order: drain, the turn's end, the runtime's own way to quit, TERM, KILL
       --timeout SECONDS        how long a running turn may go on (default 30); --now: not at all
   events NAME                  what happens to it, as JSON lines (`events --help`)
+  upgrade NAME|--all [--to FILE]   replace the running sidecar by another binary; its runtime stays
   hooks install|remove|status [RUNTIME]   let claude, codex, pi or opencode itself say what it took; docs/hooks.md
   hook [EVENT] [JSON]          what such a hook calls: payload on stdin, tells the sidecar, always silent, always 0
 Every verb takes --json; send, verify and launch take --quiet.
@@ -201,23 +178,13 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     match verb.as_str() {
         "help" => Ok(Verb::Help(HELP.into())),
         "run" => read_run(&mut parser),
-        "launch" => read_launch(&mut parser),
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "events" | "hooks" | "replay" | "restart" | "stop" | "tail" | "units" => {
+        "events" | "explain" | "hooks" | "launch" | "probe" | "replay" | "restart" | "status"
+        | "stop" | "tail" | "units" | "upgrade" => {
             of_fleet(verb.as_str(), parser.raw_args()?.collect())
         }
-        "explain" => {
-            let args: Vec<OsString> = parser.raw_args()?.collect();
-            // A recording needs no agent.
-            let of_cast = |arg: &OsString| arg.to_string_lossy().starts_with("--cast");
-            if args.iter().any(of_cast) {
-                return of_fleet("explain", args);
-            }
-            read_explain(&mut lexopt::Parser::from_args(args))
-        }
-        "status" | "probe" => read_show(&mut parser, &verb),
         other => Err(format!("there is no verb {other:?}").into()),
     }
 }
@@ -249,6 +216,8 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),
+            Long("take-over") => options.take_over = Some(parser.value()?.parse()?),
+            Long("can-take-over") => options.can_take_over = true,
             Long("size") => options.size = Some(TermSize::parse(&parser.value()?.string()?)?),
             Long("as") => options.shown_as = Some(parser.value()?.string()?),
             Long("help") | Short('h') => return Ok(help("run")),
@@ -266,23 +235,6 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }
     }
     Ok(Verb::Run(options))
-}
-
-fn read_launch(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut quiet, mut supervise) = (None, false, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("quiet") | Short('q') => quiet = true,
-            Long("supervise") => supervise = true,
-            Long("help") | Short('h') => return Ok(help("launch")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(match supervise {
-        true => Verb::Supervise { name },
-        false => Verb::Launch { name, quiet },
-    })
 }
 
 fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -362,23 +314,6 @@ fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut json) = (None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(help(verb)),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::Status {
-        name: needed(name)?,
-        probe: verb == "probe",
-        json,
-    })
-}
-
 fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let args: Vec<OsString> = parser.raw_args()?.collect();
     Ok(match args.as_slice() {
@@ -390,22 +325,6 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
     let verb = std::iter::once(verb.into());
     Ok(Verb::OfFleet(verb.chain(args).collect()))
-}
-
-fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut json) = (None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(help("explain")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::Explain {
-        name: needed(name)?,
-        json,
-    })
 }
 
 /// An id is printed, logged and compared: short, and nothing but visible ASCII.
@@ -483,7 +402,6 @@ mod tests {
             "send a -m x --timeout soon",
             "verify a",
             "verify a --contains= ",
-            "status",
             "run a b",
             "send a -m x --id a\u{e9}",
         ] {
@@ -496,7 +414,7 @@ mod tests {
 
     #[test]
     fn every_verb_has_a_help_of_its_own() {
-        for v in ["run", "launch", "send", "verify", "status", "probe", "hook"] {
+        for v in ["run", "send", "verify", "hook"] {
             let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")
             };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::agent::seconds;
-use super::past;
+use super::{past, show};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -39,17 +39,8 @@ pub enum Verb {
         /// As JSON lines.
         json: bool,
     },
-    /// Say what the engine sees on a recorded screen.
-    ExplainCast {
-        /// The recording.
-        file: PathBuf,
-        /// The runtime in it, if the recording does not say.
-        runtime: Option<String>,
-        /// At which second; at its end if not given.
-        at: Option<f64>,
-        /// As JSON.
-        json: bool,
-    },
+    /// Show what an agent does, and why we think so.
+    Show(show::Verb),
     /// Put our systemd units in place, take them away, or show them.
     Units {
         /// Which of these.
@@ -59,6 +50,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Make the tmux session that runs an agent.
+    Launch(super::launch::Options),
     /// Be the main process of an agent's unit.
     Supervise(AgentName),
     /// End what is left of an agent whose unit is down.
@@ -85,6 +78,8 @@ pub enum Verb {
     },
     /// Tell what has happened.
     Past(past::Verb),
+    /// Replace running sidecars by another binary.
+    Upgrade(super::upgrade::Options),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -113,18 +108,26 @@ Examples
 
 Verbs
   ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
+  status NAME, probe NAME          state and why; probe looks afresh and writes a heartbeat
+  explain NAME                     which rules fire on its screen, and why
   events NAME | --all              state changes, receipts and control acts as JSON lines, as they happen;
                                    --after CURSOR, --kinds, --exec CMD, --notify (events --help)
   tail NAME [-n N] [--follow] [--ansi]   the screen and what has left it, as text (tail --help)
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
+  launch NAME                      make the tmux session that runs `mosaic-agent run NAME`; idempotent
+      --supervise                  stay as the main process of its systemd unit; --quiet
   units install|remove|status [--json]   the systemd units of the fleet, for this user (docs/systemd.md);
                                    install --force also replaces units that are not ours
   stop NAME                        no new messages, the end of the running turn, the runtime's own way to
                                    quit, SIGTERM, SIGKILL; of its unit, too
       --timeout SECONDS            how long a running turn may go on (default 30); --now: not at all
   restart NAME                     the same, and start it again; both take --json
+  upgrade NAME|--all               replace the running sidecar by the mosaic-agent beside this program; its runtime,
+                                   connections and messages stay
+      --to FILE                    by this binary
+      --timeout SECONDS            how long a moment without a message on its way is waited for (30); --json
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
                                    both take --json
@@ -185,8 +188,17 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }),
         "hooks" => read_hooks(&mut parser),
         "replay" => read_replay(&mut parser),
-        "explain" => read_explain(&mut parser),
+        "status" | "probe" => show::read_status(&mut parser, verb == "probe").map(shown),
+        "explain" => show::read_explain(&mut parser).map(shown),
         "units" => read_units(&mut parser),
+        "launch" => Ok(match super::launch::read(&mut parser)? {
+            Some(options) => Verb::Launch(options),
+            None => Verb::Help(HELP.into()),
+        }),
+        "upgrade" => Ok(match super::upgrade::read(&mut parser)? {
+            Some(options) => Verb::Upgrade(options),
+            None => Verb::Help(HELP.into()),
+        }),
         "stop" | "restart" => read_stop(&mut parser, &verb),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
@@ -200,6 +212,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         },
         other => Err(format!("there is no verb {other:?}").into()),
     }
+}
+
+fn shown(verb: Option<show::Verb>) -> Verb {
+    verb.map_or_else(|| Verb::Help(show::HELP.into()), Verb::Show)
 }
 
 fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -216,26 +232,6 @@ fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     Ok(Verb::Replay {
         file: file.ok_or("which recording? A file is missing")?,
         runtime,
-        json,
-    })
-}
-
-fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut file, mut runtime, mut at, mut json) = (None, None, None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("cast") => file = Some(PathBuf::from(parser.value()?)),
-            Long("runtime") => runtime = Some(parser.value()?.string()?),
-            Long("at") => at = Some(parser.value()?.parse()?),
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::ExplainCast {
-        file: file.ok_or("which recording? --cast FILE is missing")?,
-        runtime,
-        at,
         json,
     })
 }

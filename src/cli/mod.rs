@@ -2,4 +2,7 @@
 
 pub mod agent;
 pub mod fleet;
+pub mod launch;
 pub mod past;
+pub mod show;
+pub mod upgrade;

@@ -60,9 +60,9 @@ pub struct EventsOptions {
 }
 
 /// The kinds of events that `--kinds` takes.
-pub const KINDS: [&str; 12] = [
-    "start", "state", "held", "receipt", "observed", "revised", "control", "exit", "beat", "gone",
-    "lost", "back",
+pub const KINDS: [&str; 13] = [
+    "start", "upgrade", "state", "held", "receipt", "observed", "revised", "control", "exit",
+    "beat", "gone", "lost", "back",
 ];
 
 /// The text of `events --help`.
@@ -81,7 +81,7 @@ Options
   --after CURSOR     everything after that event; `lost` says if that sidecar, or the event, is gone
   --since-start      everything the sidecar remembers (256 events)
   --no-follow        end with what is there, or after the cursor; --follow is the default
-  --kinds A,B        only these: start state held receipt observed revised control exit, and
+  --kinds A,B        only these: start upgrade state held receipt observed revised control exit, and
                      from here: gone (no sidecar answers any more), back, lost, beat (only if asked for)
   --exec CMD         run `sh -c CMD` for every event: the event on stdin, MOSAIC_EVENT_KIND and
                      MOSAIC_EVENT_AGENT in the environment. One at a time; of the states and beats of an

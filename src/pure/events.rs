@@ -21,6 +21,8 @@ const BYTES_MAX: usize = 64 * 1024;
 pub enum Kind {
     /// The sidecar has started its runtime: `sidecar` and `pid`, and the sidecar's `version`.
     Start,
+    /// Another binary has taken the sidecar over: as for `Start`; the runtime lives on.
+    Upgrade,
     /// The state has changed: `state`, `was`, `why`.
     State,
     /// A message waits in the sidecar's own queue and is on the disk: its `id`.
@@ -43,6 +45,7 @@ impl Kind {
     fn word(self) -> &'static str {
         match self {
             Kind::Start => "start",
+            Kind::Upgrade => "upgrade",
             Kind::State => "state",
             Kind::Held => "held",
             Kind::Receipt => "receipt",

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet, past};
+use crate::cli::{agent, fleet, past, show as shown};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
@@ -33,6 +33,7 @@ mod supervise;
 mod tail;
 mod tell;
 mod unit_files;
+mod upgrade;
 
 /// Does what the command line asks for; returns the exit code.
 ///
@@ -45,21 +46,6 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             Ok(exit::OK)
         }
         agent::Verb::Run(options) => run::run(options),
-        agent::Verb::Launch { name, quiet } => {
-            log::to_stderr();
-            let name = match name {
-                Some(name) => name,
-                None => place::name_from_environment("launch")?,
-            };
-            launch::launch(&name, quiet)
-        }
-        agent::Verb::Supervise { name } => {
-            let name = match name {
-                Some(name) => name,
-                None => place::name_from_environment("launch")?,
-            };
-            Err(beside::become_fleet(["supervise", name.as_str()]))
-        }
         agent::Verb::Send {
             options,
             json,
@@ -73,8 +59,6 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             json,
             quiet,
         } => send::verify(&name, id, contains, since, json, quiet),
-        agent::Verb::Status { name, probe, json } => show::status(&name, probe, json),
-        agent::Verb::Explain { name, json } => show::explain(&name, json),
         agent::Verb::Hook(args) => Ok(hook::hook(&args)),
         agent::Verb::OfFleet(args) => Err(beside::become_fleet(args)),
     }
@@ -107,14 +91,20 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             runtime,
             json,
         } => replay::replay(&file, runtime.as_deref(), json).map(ExitCode::from),
-        fleet::Verb::ExplainCast {
-            file,
-            runtime,
-            at,
-            json,
-        } => replay::explain(&file, runtime.as_deref(), at, json).map(ExitCode::from),
+        fleet::Verb::Show(verb) => perform_show(verb).map(ExitCode::from),
         fleet::Verb::Units { verb, force, json } => {
             unit_files::units(verb, force, json).map(ExitCode::from)
+        }
+        fleet::Verb::Launch(options) => {
+            log::to_stderr();
+            let name = match options.name {
+                Some(name) => name,
+                None => place::name_from_environment("launch")?,
+            };
+            match options.supervise {
+                true => supervise::supervise(&name).map(ExitCode::from),
+                false => launch::launch(&name, options.quiet).map(ExitCode::from),
+            }
         }
         fleet::Verb::Supervise(name) => supervise::supervise(&name).map(ExitCode::from),
         fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
@@ -127,7 +117,21 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             events::events(options).map(ExitCode::from)
         }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
+        fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
+    }
+}
+
+fn perform_show(verb: shown::Verb) -> Result<u8, Failure> {
+    match verb {
+        shown::Verb::Status { name, probe, json } => show::status(&name, probe, json),
+        shown::Verb::Explain { name, json } => show::explain(&name, json),
+        shown::Verb::ExplainCast {
+            file,
+            runtime,
+            at,
+            json,
+        } => replay::explain(&file, runtime.as_deref(), at, json),
     }
 }

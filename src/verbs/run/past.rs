@@ -35,8 +35,8 @@ impl AtWork {
         }
     }
 
-    /// The runtime was started.
-    pub(super) fn begun(&mut self) {
+    /// The runtime was started, or was taken over from the binary before.
+    pub(super) fn begun(&mut self, kind: Kind) {
         let fields = [
             ("sidecar", Field::Number(std::process::id().into())),
             (
@@ -45,7 +45,7 @@ impl AtWork {
             ),
             ("version", Field::Text(env!("CARGO_PKG_VERSION"))),
         ];
-        self.happened(Kind::Start, &fields);
+        self.happened(kind, &fields);
     }
 
     /// Somebody has asked for what needs the control power; why that was refused, if it was.
