@@ -92,42 +92,6 @@ Examples
   mosaic-agent verify coder0 --id build-17
   mosaic-agent verify coder0 --contains 'run the tests' --since 10m
 ",
-    "mosaic-agent status NAME: what the agent is doing, and why we think so
-
-Options
-  --json              as JSON
-
-Examples
-  mosaic-agent status coder0
-  mosaic-agent status --json coder0 | jq -r .state
-",
-    "mosaic-agent probe NAME: the same, after a fresh look at its processes; also writes a heartbeat
-
-Options
-  --json              as JSON
-
-Examples
-  mosaic-agent probe coder0
-",
-    "mosaic-agent tail NAME: its screen as text
-
-Options
-  -n, --lines N       only the last N rows
-  --json              as JSON, with cursor and title
-
-Examples
-  mosaic-agent tail coder0 -n 20
-",
-    "mosaic-agent explain NAME: which rules fired on the screen, and why the state is what it is
-
-Options
-  --json              as JSON
-  --cast FILE.cast    of a recorded screen instead: mosaic-fleet explain --help
-
-Examples
-  mosaic-agent explain coder0
-  mosaic-agent explain --cast coder0.cast --at 12.5
-",
     "mosaic-agent hook [EVENT] [JSON]: what a runtime's own hook calls: tells the sidecar, always silent, always 0
 
 Examples
@@ -138,6 +102,11 @@ Examples
 /// The verbs that `mosaic-fleet` performs when this binary is asked: one line each, its page has the rest.
 pub const OF_FLEET: &[&str] = &[
     "mosaic-agent launch NAME: make the tmux session that runs `run NAME`; idempotent",
+    "mosaic-agent status NAME: what the agent is doing, and why we think so",
+    "mosaic-agent probe NAME: the same, after a fresh look at its processes; also writes a heartbeat",
+    "mosaic-agent explain NAME|--cast FILE: which rules fire on a screen, and why the state is what it is",
+    "mosaic-agent tail NAME: the screen and what has left it, as text",
+    "mosaic-agent events NAME: what happens to it, as JSON lines",
     "mosaic-agent watch NAME: its screen, live and read-only; never resizes it",
     "mosaic-agent attach NAME: take it over; one at a time",
     "mosaic-agent screen NAME: its screen now, as text, cells or a picture",
