@@ -18,6 +18,10 @@ pub struct RunOptions {
     pub name: Option<AgentName>,
     /// The launcher's socket, if `launch` started us.
     pub handoff: Option<PathBuf>,
+    /// The descriptor of what the sidecar before hands over, in an upgrade.
+    pub take_over: Option<i32>,
+    /// Only say whether what stands on standard input could be taken over.
+    pub can_take_over: bool,
     /// The runtime's name as the pane should show it.
     pub shown_as: Option<String>,
     /// The size of the runtime's terminal where there is no terminal here.
@@ -71,18 +75,6 @@ pub enum Verb {
     Help(String),
     /// Be the sidecar.
     Run(RunOptions),
-    /// Make the session that runs the sidecar.
-    Launch {
-        /// The agent; from the environment if not given.
-        name: Option<AgentName>,
-        /// Print nothing when all is well.
-        quiet: bool,
-    },
-    /// Be the main process of an agent's unit, as `mosaic-fleet`.
-    Supervise {
-        /// The agent; from the environment if not given.
-        name: Option<AgentName>,
-    },
     /// Deliver a message.
     Send {
         /// The message and how to treat it.
@@ -175,7 +167,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     match verb.as_str() {
         "help" => Ok(Verb::Help(overview())),
         "run" => read_run(&mut parser),
-        "launch" => read_launch(&mut parser),
         "send" => {
             let args: Vec<OsString> = parser.raw_args()?.collect();
             match read_send(&mut lexopt::Parser::from_args(args.clone()))? {
@@ -221,6 +212,8 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),
+            Long("take-over") => options.take_over = Some(parser.value()?.parse()?),
+            Long("can-take-over") => options.can_take_over = true,
             Long("size") => options.size = Some(TermSize::parse(&parser.value()?.string()?)?),
             Long("as") => options.shown_as = Some(parser.value()?.string()?),
             Long("help") | Short('h') => return Ok(page("run")),
@@ -238,23 +231,6 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }
     }
     Ok(Verb::Run(options))
-}
-
-fn read_launch(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut quiet, mut supervise) = (None, false, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("quiet") | Short('q') => quiet = true,
-            Long("supervise") => supervise = true,
-            Long("help") | Short('h') => return Ok(page("launch")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(match supervise {
-        true => Verb::Supervise { name },
-        false => Verb::Launch { name, quiet },
-    })
 }
 
 pub(super) fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

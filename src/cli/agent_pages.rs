@@ -53,15 +53,6 @@ Examples
   mosaic-agent run demo -- mosaic-fleet demo-tui
   mosaic-agent run --size 100x30 coder0 -- pi </dev/null >/dev/null
 ",
-    "mosaic-agent launch NAME: make the tmux session that runs `run NAME`; idempotent
-
-Options
-  --supervise         stay as the main process of its systemd unit (docs/systemd.md)
-  -q, --quiet         print nothing when all is well
-
-Examples
-  MOSAIC_AGENT_RUNTIME=claude MOSAIC_AGENT_COMMAND='claude --model opus' mosaic-agent launch coder0
-",
     "mosaic-agent send NAME [-m TEXT | -f FILE | -]: type a message, tell what became of it
 
 Options
@@ -146,8 +137,10 @@ Examples
 
 /// The verbs that `mosaic-fleet` performs when this binary is asked: one line each, its page has the rest.
 pub const OF_FLEET: &[&str] = &[
+    "mosaic-agent launch NAME: make the tmux session that runs `run NAME`; idempotent",
     "mosaic-agent stop NAME: end it in order: drain, the turn's end, its own way to quit, TERM, KILL",
     "mosaic-agent restart NAME: the same, and start it again",
+    "mosaic-agent upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays",
     "mosaic-agent replay FILE.cast: run the engine over a recording: states, a verdict per message",
     "mosaic-agent hooks install|remove|status [RUNTIME]: let the runtimes themselves say what they took",
     "mosaic-agent units install|remove|status: the systemd units of a fleet, for this user",

@@ -60,6 +60,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Make the tmux session that runs an agent.
+    Launch(super::launch::Options),
     /// Be the main process of an agent's unit.
     Supervise(AgentName),
     /// End what is left of an agent whose unit is down.
@@ -111,6 +113,8 @@ pub enum Verb {
     },
     /// Print the schema of this thing, or which there are.
     Schema(Option<String>),
+    /// Replace running sidecars by another binary.
+    Upgrade(super::upgrade::Options),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -214,6 +218,14 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "explain" => read_explain(&mut parser, page),
         "units" => read_units(&mut parser, page),
         "send" => read_send(&mut parser, page),
+        "launch" => Ok(match super::launch::read(&mut parser)? {
+            Some(options) => Verb::Launch(options),
+            None => Verb::Help(page.into()),
+        }),
+        "upgrade" => Ok(match super::upgrade::read(&mut parser)? {
+            Some(options) => Verb::Upgrade(options),
+            None => Verb::Help(page.into()),
+        }),
         "stop" | "restart" => read_stop(&mut parser, &verb, page),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),

@@ -41,6 +41,15 @@ Examples
   mosaic-fleet ps
   mosaic-fleet ps --json | jq -r '.agents[] | select(.health != \"healthy\") | .agent'
 ",
+    "mosaic-fleet launch NAME: make the tmux session that runs `mosaic-agent run NAME`; idempotent
+
+Options
+  --supervise         stay as the main process of its systemd unit (docs/systemd.md)
+  -q, --quiet         print nothing when all is well
+
+Examples
+  MOSAIC_AGENT_RUNTIME=claude MOSAIC_AGENT_COMMAND='claude --model opus' mosaic-fleet launch coder0
+",
     "mosaic-fleet stop NAME: end an agent in order
 
 No new messages, the end of the running turn, the runtime's own way to quit, SIGTERM, SIGKILL; of its unit, too.
@@ -63,6 +72,20 @@ Options
 
 Examples
   mosaic-fleet restart coder0
+",
+    "mosaic-fleet upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays
+
+By the mosaic-agent beside this program. The runtime, its connections and its messages stay.
+
+Options
+  --all               of all agents
+  --to FILE           by this binary
+  --timeout SECONDS   how long a moment without a message on its way is waited for (30)
+  --json              as JSON
+
+Examples
+  mosaic-fleet upgrade coder0
+  mosaic-fleet upgrade --all
 ",
     "mosaic-fleet send NAME [-m TEXT | -f FILE | -]: send, to another host or to one tmux socket only
 

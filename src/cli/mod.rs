@@ -7,4 +7,6 @@ pub mod completions;
 pub mod fleet;
 pub mod fleet_pages;
 pub mod help;
+pub mod launch;
 pub mod man;
+pub mod upgrade;

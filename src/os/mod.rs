@@ -14,6 +14,7 @@ pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod pump;
+pub mod replace;
 pub mod rewrite;
 pub mod signals;
 pub mod socket;

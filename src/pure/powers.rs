@@ -34,7 +34,7 @@ pub fn needed(op: &str) -> Option<Power> {
     Some(match op {
         "status" | "probe" | "screen" | "explain" => Power::Observe,
         "send" | "verify" => Power::Message,
-        "stop" => Power::Control,
+        "stop" | "upgrade" => Power::Control,
         _ => return None,
     })
 }

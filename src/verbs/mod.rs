@@ -34,6 +34,7 @@ mod show;
 mod stop;
 mod supervise;
 mod unit_files;
+mod upgrade;
 
 /// Does what the command line asks for; returns the exit code.
 ///
@@ -46,21 +47,6 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             Ok(exit::OK)
         }
         agent::Verb::Run(options) => run::run(options),
-        agent::Verb::Launch { name, quiet } => {
-            log::to_stderr();
-            let name = match name {
-                Some(name) => name,
-                None => place::name_from_environment("launch")?,
-            };
-            launch::launch(&name, quiet)
-        }
-        agent::Verb::Supervise { name } => {
-            let name = match name {
-                Some(name) => name,
-                None => place::name_from_environment("launch")?,
-            };
-            Err(beside::become_fleet(["supervise", name.as_str()]))
-        }
         agent::Verb::Send {
             options,
             json,
@@ -118,6 +104,17 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Units { verb, force, json } => {
             unit_files::units(verb, force, json).map(ExitCode::from)
         }
+        fleet::Verb::Launch(options) => {
+            log::to_stderr();
+            let name = match options.name {
+                Some(name) => name,
+                None => place::name_from_environment("launch")?,
+            };
+            match options.supervise {
+                true => supervise::supervise(&name).map(ExitCode::from),
+                false => launch::launch(&name, options.quiet).map(ExitCode::from),
+            }
+        }
         fleet::Verb::Supervise(name) => supervise::supervise(&name).map(ExitCode::from),
         fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
         fleet::Verb::Enclose(name, pid) => scope::enclose(&name, pid).map(ExitCode::from),
@@ -135,6 +132,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Man { page, dir } => about::man(page, dir.as_deref()).map(ExitCode::from),
         fleet::Verb::Schema(thing) => about::schema(thing.as_deref()).map(ExitCode::from),
         fleet::Verb::Mcp => mcp::serve().map(ExitCode::from),
+        fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::AtWork;
+use crate::pure::handover::CarriedPoll;
 use crate::pure::harness::Asker;
-use crate::pure::wire::Request;
+use crate::pure::wire::{self, Request};
 use crate::verbs::server::{self, ClientId};
 
 /// A reader gets at most one answer in this time (ten a second, as smooth as a spinner needs): a flood is paid
@@ -24,6 +25,30 @@ pub(super) struct Poll {
     not_before: Instant,
     /// Not later, even if there is nothing.
     until: Instant,
+}
+
+impl Poll {
+    /// Over an upgrade.
+    pub(super) fn carried(&self, now: Instant) -> CarriedPoll {
+        let left = self.until.saturating_duration_since(now).as_millis();
+        CarriedPoll {
+            client: self.client.0,
+            asker: self.asker.0,
+            request: String::from_utf8_lossy(&wire::line(&*self.request)).into_owned(),
+            left_ms: u64::try_from(left).unwrap_or(0),
+        }
+    }
+
+    /// Goes on with what was carried.
+    pub(super) fn resume(carried: CarriedPoll, now: Instant) -> Option<Poll> {
+        Some(Poll {
+            client: ClientId(carried.client),
+            asker: Asker(carried.asker),
+            request: Box::new(wire::parse(carried.request.as_bytes()).ok()?),
+            not_before: now,
+            until: now + Duration::from_millis(carried.left_ms).min(WAIT_MAX),
+        })
+    }
 }
 
 impl AtWork {
