@@ -138,6 +138,9 @@ Examples
 /// The verbs that `mosaic-fleet` performs when this binary is asked: one line each, its page has the rest.
 pub const OF_FLEET: &[&str] = &[
     "mosaic-agent launch NAME: make the tmux session that runs `run NAME`; idempotent",
+    "mosaic-agent watch NAME: its screen, live and read-only; never resizes it",
+    "mosaic-agent attach NAME: take it over; one at a time",
+    "mosaic-agent screen NAME: its screen now, as text, cells or a picture",
     "mosaic-agent stop NAME: end it in order: drain, the turn's end, its own way to quit, TERM, KILL",
     "mosaic-agent restart NAME: the same, and start it again",
     "mosaic-agent upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays",

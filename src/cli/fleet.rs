@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 use super::agent::{self, SendOptions, seconds};
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
+use super::viewing;
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -86,6 +87,10 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Replace running sidecars by another binary.
+    Upgrade(super::upgrade::Options),
+    /// Look at one agent, or take it over.
+    View(viewing::Verb),
     /// Deliver a message, to one tmux socket only or to another host if that was asked for.
     Send {
         /// The message and how to treat it.
@@ -113,8 +118,6 @@ pub enum Verb {
     },
     /// Print the schema of this thing, or which there are.
     Schema(Option<String>),
-    /// Replace running sidecars by another binary.
-    Upgrade(super::upgrade::Options),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -227,6 +230,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             None => Verb::Help(page.into()),
         }),
         "stop" | "restart" => read_stop(&mut parser, &verb, page),
+        "attach" | "screen" | "watch" => Ok(match viewing::read(&verb, &mut parser)? {
+            Some(verb) => Verb::View(verb),
+            None => Verb::Help(page.into()),
+        }),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
         "enclose" => {

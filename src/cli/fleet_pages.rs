@@ -41,7 +41,9 @@ Examples
   mosaic-fleet ps
   mosaic-fleet ps --json | jq -r '.agents[] | select(.health != \"healthy\") | .agent'
 ",
-    "mosaic-fleet launch NAME: make the tmux session that runs `mosaic-agent run NAME`; idempotent
+    "mosaic-fleet launch [NAME]: make the tmux session that runs `mosaic-agent run NAME`; idempotent
+
+Returns when the agent is up, or with the reason why it is not. Without NAME it is MOSAIC_AGENT_NAME.
 
 Options
   --supervise         stay as the main process of its systemd unit (docs/systemd.md)
@@ -49,6 +51,47 @@ Options
 
 Examples
   MOSAIC_AGENT_RUNTIME=claude MOSAIC_AGENT_COMMAND='claude --model opus' mosaic-fleet launch coder0
+",
+    "mosaic-fleet watch NAME: its screen, live and read-only
+
+Drawn from the sidecar's model of the screen, never resizes the agent (docs/watching.md); q leaves.
+
+Examples
+  mosaic-fleet watch coder0
+",
+    "mosaic-fleet attach NAME: take it over, in its tmux session, or here if it has none
+
+One at a time. Without tmux, Ctrl-] leaves.
+
+Options
+  --steal             send the other one away
+
+Examples
+  mosaic-fleet attach coder0
+",
+    "mosaic-fleet screen NAME: its screen now
+
+Options
+  --json              as cells, with cursor and modes
+  --svg               as a picture
+
+Examples
+  mosaic-fleet screen coder0
+  mosaic-fleet screen --svg coder0 > coder0.svg
+",
+    "mosaic-fleet upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays
+
+By the mosaic-agent beside this program. Connections, messages and receipts stay (docs/operating.md).
+
+Options
+  --to FILE           by this binary
+  --all               every agent that has a heartbeat, one after the other
+  --timeout SECONDS   how long a moment without a message on its way is waited for (30)
+  --json              as JSON
+
+Examples
+  mosaic-fleet upgrade coder0
+  mosaic-fleet upgrade --all --to ~/new/mosaic-agent
 ",
     "mosaic-fleet stop NAME: end an agent in order
 
@@ -72,20 +115,6 @@ Options
 
 Examples
   mosaic-fleet restart coder0
-",
-    "mosaic-fleet upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays
-
-By the mosaic-agent beside this program. The runtime, its connections and its messages stay.
-
-Options
-  --all               of all agents
-  --to FILE           by this binary
-  --timeout SECONDS   how long a moment without a message on its way is waited for (30)
-  --json              as JSON
-
-Examples
-  mosaic-fleet upgrade coder0
-  mosaic-fleet upgrade --all
 ",
     "mosaic-fleet send NAME [-m TEXT | -f FILE | -]: send, to another host or to one tmux socket only
 

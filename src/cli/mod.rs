@@ -10,3 +10,4 @@ pub mod help;
 pub mod launch;
 pub mod man;
 pub mod upgrade;
+pub mod viewing;

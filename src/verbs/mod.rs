@@ -3,12 +3,13 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet};
+use crate::cli::{agent, fleet, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
 mod about;
 pub mod ask;
+mod attach;
 mod beside;
 mod doctor;
 mod far;
@@ -27,6 +28,7 @@ mod records;
 mod replay;
 pub mod run;
 mod scope;
+mod screen;
 mod send;
 mod server;
 mod setup;
@@ -35,6 +37,7 @@ mod stop;
 mod supervise;
 mod unit_files;
 mod upgrade;
+mod viewer;
 
 /// Does what the command line asks for; returns the exit code.
 ///
@@ -122,6 +125,8 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Restart { name, turn, json } => {
             stop::restart(&name, turn, json).map(ExitCode::from)
         }
+        fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
+        fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
         fleet::Verb::Send {
             options,
             json,
@@ -132,8 +137,22 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Man { page, dir } => about::man(page, dir.as_deref()).map(ExitCode::from),
         fleet::Verb::Schema(thing) => about::schema(thing.as_deref()).map(ExitCode::from),
         fleet::Verb::Mcp => mcp::serve().map(ExitCode::from),
-        fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
+    }
+}
+
+fn view(verb: viewing::Verb) -> Result<u8, Failure> {
+    match verb {
+        viewing::Verb::Watch(name) => viewer::watch(&name),
+        viewing::Verb::Attach { name, steal } => attach::attach(&name, steal),
+        viewing::Verb::Screen { name, json, svg } => screen::screen(
+            &name,
+            match (json, svg) {
+                (true, _) => screen::Shape::Json,
+                (_, true) => screen::Shape::Svg,
+                _ => screen::Shape::Text,
+            },
+        ),
     }
 }
