@@ -128,7 +128,7 @@ fn every_option_that_is_read_is_in_a_help_page() {
     }
     let options = pages.lines().filter(|line| line.starts_with("  -"));
     let options: String = options.map(|line| format!("{line}\n")).collect();
-    // What `launch` tells the `run` that it starts, and one sidecar the next.
+    // What `launch`, or the sidecar before, tells the `run` that it starts.
     let internal = ["handoff", "as", "take-over", "can-take-over"];
     let sources = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli")).expect("src/cli");
     let mut count = 0;
@@ -207,7 +207,7 @@ fn schemas_are_printed_by_both_programs_and_an_unknown_one_is_a_usage_error() {
 const TYPED: [(&str, &[&str], &[&str]); 12] = [
     ("mosaic-agent ", &["send", "launch", "doctor"], &["ps"]),
     ("mosaic-agent sen", &["send"], &["status"]),
-    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["verify"]),
+    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["probe"]),
     ("mosaic-agent status ", &["coder0", "planner"], &["--json"]),
     ("mosaic-agent status pl", &["planner"], &["coder0"]),
     (

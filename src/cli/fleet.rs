@@ -19,10 +19,7 @@ pub enum Verb {
     /// Print this text.
     Help(String),
     /// One row per agent.
-    Ps {
-        /// As JSON.
-        json: bool,
-    },
+    Ps(super::ps::PsOptions),
     /// Install, remove or show the hooks of the runtimes.
     Hooks {
         /// What to do.
@@ -205,17 +202,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(args);
     match verb.as_str() {
         "demo-tui" => Ok(Verb::DemoTui(parser.raw_args()?.collect())),
-        "ps" => {
-            let mut json = false;
-            while let Some(arg) = parser.next()? {
-                match arg {
-                    Long("json") => json = true,
-                    Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
-                    other => return Err(other.unexpected()),
-                }
-            }
-            Ok(Verb::Ps { json })
-        }
+        "ps" => super::ps::read(&mut parser, page),
         "hooks" => read_hooks(&mut parser, page),
         "replay" => read_replay(&mut parser, page),
         "explain" => read_explain(&mut parser, page),

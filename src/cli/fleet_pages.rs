@@ -32,15 +32,7 @@ Exit codes
 
 /// The verbs for people and programs.
 pub const PAGES: &[&str] = &[
-    "mosaic-fleet ps: agents by their heartbeats, joined with sidecar and tmux
-
-Options
-  --json              as JSON
-
-Examples
-  mosaic-fleet ps
-  mosaic-fleet ps --json | jq -r '.agents[] | select(.health != \"healthy\") | .agent'
-",
+    super::ps::PAGE,
     "mosaic-fleet launch [NAME]: make the tmux session that runs `mosaic-agent run NAME`; idempotent
 
 Returns when the agent is up, or with the reason why it is not. Without NAME it is MOSAIC_AGENT_NAME.

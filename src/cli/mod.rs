@@ -9,5 +9,6 @@ pub mod fleet_pages;
 pub mod help;
 pub mod launch;
 pub mod man;
+pub mod ps;
 pub mod upgrade;
 pub mod viewing;

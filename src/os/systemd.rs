@@ -3,6 +3,9 @@
 use std::io;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use super::within;
 
 /// A scope that is to hold processes which run already.
 pub struct Scope<'a> {
@@ -36,6 +39,36 @@ pub fn systemctl(args: &[&str]) -> io::Result<Output> {
         .args(args)
         .stdin(Stdio::null())
         .output()
+}
+
+/// Runs a `systemctl --user` that only looks, and returns what it prints, whether it likes it or not.
+///
+/// # Errors
+/// It cannot be started, or the manager does not answer within the time.
+pub fn look(args: &[&str], within: Duration) -> io::Result<String> {
+    let mut command = Command::new("systemctl");
+    command.arg("--user").args(args);
+    let printed = within::output(&mut command, within)?;
+    Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
+}
+
+/// The unit a process is in: the innermost part of its cgroup; empty where the kernel does not tell.
+pub fn unit_of(pid: i32) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    // The unified hierarchy is the one without a number and a controller.
+    let line = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let last = line.and_then(|path| path.rsplit('/').next());
+    last.unwrap_or_default().to_owned()
+}
+
+/// Whether the manager of a user runs while nobody is logged in: logind keeps a file for that. None where logind
+/// has never run.
+pub fn lingers(user: &str) -> Option<bool> {
+    let kept = Path::new("/var/lib/systemd/linger");
+    if !kept.parent().is_some_and(Path::is_dir) {
+        return None;
+    }
+    Some(kept.join(user).exists())
 }
 
 /// Asks the manager to make a scope. It does so soon after the answer.

@@ -43,6 +43,7 @@ pub mod remote;
 pub mod roster;
 pub mod schemas;
 pub mod screen;
+pub mod scroll;
 pub mod settings;
 pub mod sight;
 pub mod supervise;

@@ -87,7 +87,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             print(&text);
             Ok(ExitCode::SUCCESS)
         }
-        fleet::Verb::Ps { json } => ps::ps(json).map(ExitCode::from),
+        fleet::Verb::Ps(options) => ps::ps(&options).map(ExitCode::from),
         fleet::Verb::Hooks {
             verb,
             runtime,

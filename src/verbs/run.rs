@@ -824,7 +824,8 @@ fn is_our_program(pid: i32) -> bool {
         .is_some_and(|name| name.as_bytes().starts_with(b"mosaic-agent"))
 }
 
-fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
+/// What the kernel says of processes, as what decides takes it.
+pub(super) fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
     processes
         .into_iter()
         .map(|p| ProcessFacts {
