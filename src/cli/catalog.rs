@@ -1,6 +1,6 @@
 //! The help pages read again: what completions and manual pages are made from. Only `mosaic-fleet` does that.
 
-use super::{agent_pages, fleet_pages, help};
+use super::{agent_help, agent_pages, fleet_pages, help};
 
 /// A page, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Program {
     pub fn agent() -> Program {
         let mut pages: Vec<Page> = agent_pages::PAGES.iter().map(|page| read(page)).collect();
         let fleet = Program::fleet();
-        for page in agent_pages::OF_FLEET.iter().map(|page| read(page)) {
+        for page in agent_help::OF_FLEET.iter().map(|page| read(page)) {
             let there = fleet.pages.iter().find(|there| there.verb == page.verb);
             pages.push(match there {
                 Some(there) => Page {
@@ -109,7 +109,7 @@ impl Program {
                 }
             }
         }
-        Program::of("mosaic-agent", agent_pages::HEAD, agent_pages::TAIL, pages)
+        Program::of("mosaic-agent", agent_help::HEAD, agent_help::TAIL, pages)
     }
 
     /// `mosaic-fleet`.
@@ -288,6 +288,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_tiny_binary_lists_the_verbs_that_have_pages() {
+        let pages = agent_pages::PAGES.iter().map(|page| page.lines().next());
+        assert!(pages.eq(agent_help::OWN.iter().map(|line| Some(*line))));
     }
 
     #[test]

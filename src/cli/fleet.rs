@@ -7,6 +7,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::agent::{self, SendOptions, seconds};
+use super::agent_pages;
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
 use super::viewing;
@@ -190,7 +191,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     if verb == "help" {
-        return Ok(Verb::Help(overview()));
+        return read_help(&mut parser);
     }
     let page = page(&verb).ok_or_else(|| format!("there is no verb {verb:?}"))?;
     let args: Vec<OsString> = parser.raw_args()?.collect();
@@ -341,6 +342,22 @@ fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::E
         force,
         json,
     })
+}
+
+/// `help`, `help VERB`, and `help mosaic-agent VERB`, which that program asks for.
+fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let words: Vec<OsString> = parser.raw_args()?.collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let (found, verb) = match &words[..] {
+        [] => return Ok(Verb::Help(overview())),
+        [verb] => (page(verb), verb),
+        [program, verb] if program == "mosaic-agent" => {
+            (help::find(agent_pages::PAGES, verb), verb)
+        }
+        [_, other, ..] => return Err(format!("one verb at a time, and not {other:?}").into()),
+    };
+    let found = found.ok_or_else(|| format!("there is no verb {verb:?}"))?;
+    Ok(Verb::Help(found.into()))
 }
 
 fn read_schema(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

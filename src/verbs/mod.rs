@@ -49,6 +49,13 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             print(&text);
             Ok(exit::OK)
         }
+        agent::Verb::Page(line) => {
+            let verb = crate::cli::help::verb(line);
+            // Who has no mosaic-fleet still gets the line.
+            let failure = beside::become_fleet(["help", "mosaic-agent", verb]);
+            print(&format!("{line}\n\nMore: {failure}\n"));
+            Ok(exit::OK)
+        }
         agent::Verb::Run(options) => run::run(options),
         agent::Verb::Send {
             options,
