@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
-use super::agent_help::{HEAD, OF_FLEET, OF_FLEET_TITLE, OWN, TAIL};
+use super::agent_help::{OF_FLEET, OWN};
 use super::help;
 use crate::failure::{Failure, exit};
 use crate::units::{AgentName, TermSize};
@@ -73,6 +73,8 @@ pub struct SendOptions {
 pub enum Verb {
     /// Print this text.
     Help(String),
+    /// Print the list of verbs, and all else that `--help` says.
+    Overview,
     /// Print the page of the verb that this line is about.
     Page(&'static str),
     /// Be the sidecar.
@@ -132,13 +134,6 @@ pub enum Verb {
     },
 }
 
-/// The text of `--help`.
-fn overview() -> String {
-    let verbs = help::list(OWN);
-    let of_fleet = help::list(OF_FLEET);
-    [HEAD, &verbs, OF_FLEET_TITLE, &of_fleet, TAIL].concat()
-}
-
 /// Reads the command line.
 ///
 /// # Errors
@@ -152,7 +147,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let verb = match parser.next()? {
         Some(Value(verb)) => verb.string()?,
-        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(overview())),
+        Some(Long("help") | Short('h')) | None => return Ok(Verb::Overview),
         Some(Long("version") | Short('V')) => {
             return Ok(Verb::Help(format!(
                 "mosaic-agent {}\n",
@@ -167,7 +162,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     match verb.as_str() {
-        "help" => Ok(Verb::Help(overview())),
+        "help" => Ok(Verb::Overview),
         "run" => read_run(&mut parser),
         "send" => {
             let args: Vec<OsString> = parser.raw_args()?.collect();

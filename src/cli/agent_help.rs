@@ -1,45 +1,5 @@
 //! What the tiny binary says of itself: its verbs, one line each. All else that help says is in `mosaic-fleet`.
 
-/// What stands before the list of verbs.
-pub const HEAD: &str = "\
-mosaic-agent: is this agent really alive, and did it really take my message?
-
-Examples
-  mosaic-agent launch coder0                         start the agent in its tmux session
-  mosaic-agent send --verify coder0 -m 'run the tests'  type a message, wait for the verdict
-  git diff | mosaic-agent send --verify --json coder0 -  the same from a pipe, receipt as JSON
-  mosaic-agent status coder0                         what it is doing, and why we think so
-  mosaic-agent run demo -- mosaic-fleet demo-tui     be the sidecar, here, in this terminal
-
-Verbs (VERB --help has the options and examples)
-";
-
-/// What stands between the two lists.
-pub const OF_FLEET_TITLE: &str = "\nVerbs of mosaic-fleet, which is called for them\n";
-
-/// What stands behind them.
-pub const TAIL: &str = "
-Options
-  --schema [THING]    print the schema of a JSON document; without THING, which there are
-  -V, --version       print the version
-  -h, --help          print this
-
-Verdicts and exit codes of send and verify
-   0  accepted, queued, held (held: not typed yet, in the sidecar's queue)
-   5  draft      it sits, or sat, unsubmitted in the composer
-   7  unknown    typed, and its fate cannot be proven; never retry blindly
-  75  blocked, occupied, busy, unready: nothing was typed, try later
-   6  rejected   the message itself is not acceptable
-   3  gone       no such agent, no sidecar, or the runtime has ended
-
-Other exit codes
-   1 internal   2 usage   69 a program is missing (tmux)   77 not permitted   78 configuration
-  run: the runtime's own code, or 128 + signal; 126 not executable, 127 not found
-
-Environment
-  See docs/operating.md (MOSAIC_AGENT_RUNTIME, MOSAIC_AGENT_COMMAND, MOSAIC_TMUX_SOCKET, ...).
-";
-
 /// The verbs that this binary performs, one line each; their pages are in `agent_pages`, which only `mosaic-fleet` has.
 pub const OWN: &[&str] = &[
     "mosaic-agent run NAME [-- CMD ARG...]: be the sidecar of CMD in this terminal, or without one",
@@ -68,3 +28,8 @@ pub const OF_FLEET: &[&str] = &[
     "mosaic-agent completions bash|zsh|fish: completions for a shell",
     "mosaic-agent man [PAGE]: the manual pages",
 ];
+
+/// All of them.
+pub fn lines() -> String {
+    [OWN.join("\n"), OF_FLEET.join("\n")].join("\n")
+}

@@ -109,7 +109,7 @@ impl Program {
                 }
             }
         }
-        Program::of("mosaic-agent", agent_help::HEAD, agent_help::TAIL, pages)
+        Program::of("mosaic-agent", agent_pages::HEAD, agent_pages::TAIL, pages)
     }
 
     /// `mosaic-fleet`.

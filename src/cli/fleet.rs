@@ -7,10 +7,10 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::agent::{self, SendOptions, seconds};
-use super::agent_pages;
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
 use super::viewing;
+use super::{agent_help, agent_pages};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -160,6 +160,18 @@ fn overview() -> String {
     let verbs = help::list(PAGES);
     let for_units = help::list(FOR_UNITS);
     [HEAD, &verbs, FOR_UNITS_TITLE, &for_units, TAIL].concat()
+}
+
+/// The text of `mosaic-agent --help`.
+fn agent_overview() -> String {
+    let own = help::list(agent_help::OWN);
+    let ours = help::list(agent_help::OF_FLEET);
+    let (head, title, tail) = (
+        agent_pages::HEAD,
+        agent_pages::OF_FLEET_TITLE,
+        agent_pages::TAIL,
+    );
+    [head, &own, title, &ours, tail].concat()
 }
 
 /// The page of a verb.
@@ -344,12 +356,13 @@ fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::E
     })
 }
 
-/// `help`, `help VERB`, and `help mosaic-agent VERB`, which that program asks for.
+/// `help`, `help VERB`, and `help mosaic-agent [VERB]`, which that program asks for.
 fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let words: Vec<OsString> = parser.raw_args()?.collect();
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let (found, verb) = match &words[..] {
         [] => return Ok(Verb::Help(overview())),
+        [program] if program == "mosaic-agent" => return Ok(Verb::Help(agent_overview())),
         [verb] => (page(verb), verb),
         [program, verb] if program == "mosaic-agent" => {
             (help::find(agent_pages::PAGES, verb), verb)
