@@ -207,7 +207,7 @@ fn schemas_are_printed_by_both_programs_and_an_unknown_one_is_a_usage_error() {
 const TYPED: [(&str, &[&str], &[&str]); 12] = [
     ("mosaic-agent ", &["send", "launch", "doctor"], &["ps"]),
     ("mosaic-agent sen", &["send"], &["status"]),
-    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["probe"]),
+    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["verify"]),
     ("mosaic-agent status ", &["coder0", "planner"], &["--json"]),
     ("mosaic-agent status pl", &["planner"], &["coder0"]),
     (

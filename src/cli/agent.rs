@@ -103,35 +103,10 @@ pub enum Verb {
         /// Print nothing.
         quiet: bool,
     },
-    /// Show the state.
-    Status {
-        /// The agent.
-        name: AgentName,
-        /// Look afresh and write a heartbeat.
-        probe: bool,
-        /// As JSON.
-        json: bool,
-    },
-    /// Say why the sidecar thinks what it thinks.
-    Explain {
-        /// The agent.
-        name: AgentName,
-        /// As JSON.
-        json: bool,
-    },
     /// Tell the sidecar what the runtime's own hook says, with these arguments.
     Hook(Vec<OsString>),
     /// What `mosaic-fleet` does, with this verb and these arguments.
     OfFleet(Vec<OsString>),
-    /// Show the screen.
-    Tail {
-        /// The agent.
-        name: AgentName,
-        /// Only the last rows.
-        lines: Option<usize>,
-        /// As JSON.
-        json: bool,
-    },
 }
 
 /// Reads the command line.
@@ -175,16 +150,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "explain" => {
-            let args: Vec<OsString> = parser.raw_args()?.collect();
-            // A recording needs no agent.
-            let of_cast = |arg: &OsString| arg.to_string_lossy().starts_with("--cast");
-            if args.iter().any(of_cast) {
-                return of_fleet("explain", args);
-            }
-            read_explain(&mut lexopt::Parser::from_args(args))
-        }
-        "status" | "probe" | "tail" => read_show(&mut parser, &verb),
         other if help::find(OF_FLEET, other).is_some() => {
             of_fleet(other, parser.raw_args()?.collect())
         }
@@ -311,28 +276,6 @@ fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut json, mut lines) = (None, false, None);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("json") => json = true,
-            Short('n') | Long("lines") if verb == "tail" => lines = Some(parser.value()?.parse()?),
-            Long("help") | Short('h') => return Ok(page(verb)),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    let name = needed(name)?;
-    Ok(match verb {
-        "tail" => Verb::Tail { name, lines, json },
-        _ => Verb::Status {
-            name,
-            probe: verb == "probe",
-            json,
-        },
-    })
-}
-
 fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let args: Vec<OsString> = parser.raw_args()?.collect();
     Ok(match args.as_slice() {
@@ -344,22 +287,6 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
     let verb = std::iter::once(verb.into());
     Ok(Verb::OfFleet(verb.chain(args).collect()))
-}
-
-fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut json) = (None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(page("explain")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::Explain {
-        name: needed(name)?,
-        json,
-    })
 }
 
 /// An id is printed, logged and compared: short, and nothing but visible ASCII.
@@ -437,7 +364,6 @@ mod tests {
             "send a -m x --timeout soon",
             "verify a",
             "verify a --contains= ",
-            "status",
             "run a b",
             "send a -m x --id a\u{e9}",
         ] {

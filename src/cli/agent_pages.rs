@@ -93,42 +93,6 @@ Examples
   mosaic-agent verify coder0 --id build-17
   mosaic-agent verify coder0 --contains 'run the tests' --since 10m
 ",
-    "mosaic-agent status NAME: what the agent is doing, and why we think so
-
-Options
-  --json              as JSON
-
-Examples
-  mosaic-agent status coder0
-  mosaic-agent status --json coder0 | jq -r .state
-",
-    "mosaic-agent probe NAME: the same, after a fresh look at its processes; also writes a heartbeat
-
-Options
-  --json              as JSON
-
-Examples
-  mosaic-agent probe coder0
-",
-    "mosaic-agent tail NAME: its screen as text
-
-Options
-  -n, --lines N       only the last N rows
-  --json              as JSON, with cursor and title
-
-Examples
-  mosaic-agent tail coder0 -n 20
-",
-    "mosaic-agent explain NAME: which rules fired on the screen, and why the state is what it is
-
-Options
-  --json              as JSON
-  --cast FILE.cast    of a recorded screen instead: mosaic-fleet explain --help
-
-Examples
-  mosaic-agent explain coder0
-  mosaic-agent explain --cast coder0.cast --at 12.5
-",
     "mosaic-agent hook [EVENT] [JSON]: what a runtime's own hook calls: tells the sidecar, always silent, always 0
 
 Examples

@@ -9,8 +9,8 @@ use lexopt::prelude::*;
 use super::agent::{self, SendOptions, seconds};
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
-use super::viewing;
 use super::{agent_help, agent_pages};
+use super::{past, show, viewing};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -39,17 +39,8 @@ pub enum Verb {
         /// As JSON lines.
         json: bool,
     },
-    /// Say what the engine sees on a recorded screen.
-    ExplainCast {
-        /// The recording.
-        file: PathBuf,
-        /// The runtime in it, if the recording does not say.
-        runtime: Option<String>,
-        /// At which second; at its end if not given.
-        at: Option<f64>,
-        /// As JSON.
-        json: bool,
-    },
+    /// Show what an agent does, and why we think so.
+    Show(show::Verb),
     /// Put our systemd units in place, take them away, or show them.
     Units {
         /// Which of these.
@@ -85,6 +76,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Tell what has happened.
+    Past(past::Verb),
     /// Replace running sidecars by another binary.
     Upgrade(super::upgrade::Options),
     /// Look at one agent, or take it over.
@@ -218,9 +211,21 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "ps" => super::ps::read(&mut parser, page),
         "hooks" => read_hooks(&mut parser, page),
         "replay" => read_replay(&mut parser, page),
-        "explain" => read_explain(&mut parser, page),
         "units" => read_units(&mut parser, page),
         "send" => read_send(&mut parser, page),
+        "stop" | "restart" => read_stop(&mut parser, &verb, page),
+        "events" => Ok(match past::read_events(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Events(options)),
+            None => Verb::Help(page.into()),
+        }),
+        "tail" => Ok(match past::read_tail(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Tail(options)),
+            None => Verb::Help(page.into()),
+        }),
+        "status" | "probe" => show::read_status(&mut parser, verb == "probe")
+            .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
+        "explain" => show::read_explain(&mut parser)
+            .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
         "launch" => Ok(match super::launch::read(&mut parser)? {
             Some(options) => Verb::Launch(options),
             None => Verb::Help(page.into()),
@@ -229,7 +234,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Some(options) => Verb::Upgrade(options),
             None => Verb::Help(page.into()),
         }),
-        "stop" | "restart" => read_stop(&mut parser, &verb, page),
         "attach" | "screen" | "watch" => Ok(match viewing::read(&verb, &mut parser)? {
             Some(verb) => Verb::View(verb),
             None => Verb::Help(page.into()),
@@ -269,26 +273,6 @@ fn read_replay(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::
     Ok(Verb::Replay {
         file: file.ok_or("which recording? A file is missing")?,
         runtime,
-        json,
-    })
-}
-
-fn read_explain(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
-    let (mut file, mut runtime, mut at, mut json) = (None, None, None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("cast") => file = Some(PathBuf::from(parser.value()?)),
-            Long("runtime") => runtime = Some(parser.value()?.string()?),
-            Long("at") => at = Some(parser.value()?.parse()?),
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::ExplainCast {
-        file: file.ok_or("which recording? --cast FILE is missing")?,
-        runtime,
-        at,
         json,
     })
 }

@@ -10,6 +10,8 @@ pub mod fleet_pages;
 pub mod help;
 pub mod launch;
 pub mod man;
+pub mod past;
 pub mod ps;
+pub mod show;
 pub mod upgrade;
 pub mod viewing;

@@ -45,7 +45,7 @@ pub struct Hello {
 /// One request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `status`, `probe`, `send`, `verify`, `screen`, `explain`, `hook`, `stop`, `upgrade`, `attach` or `input`.
+    /// What is asked for: one of the operations in `docs/protocol.md`.
     pub op: String,
     /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one. `input`: the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +94,12 @@ pub struct Request {
     /// `attach`: take it over from whoever has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steal: Option<bool>,
+    /// `events`, `history`: the `next` of the answer before; without it, all there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// `history`: no more than the last so many lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
 }
 
 /// The answer to `hook`.
