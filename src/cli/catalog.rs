@@ -223,7 +223,9 @@ pub fn places(synopsis: &str) -> (Vec<Kind>, bool) {
             words.next_if(|next| next.starts_with(|c: char| c.is_ascii_uppercase()));
         } else if !matches!(word, "|" | "-" | "") {
             again = word.ends_with("...");
-            places.push(Kind::of(word));
+            // `NAME|--all`: only one of them is an argument.
+            let arguments = word.split('|').filter(|word| !word.starts_with('-'));
+            places.push(Kind::of(&arguments.collect::<Vec<_>>().join("|")));
         }
     }
     (places, again)
@@ -334,5 +336,6 @@ mod tests {
         assert_eq!(kinds("run NAME [-- CMD ARG...]"), [Kind::Agent]);
         assert_eq!(kinds("explain --cast FILE.cast"), []);
         assert_eq!(kinds("upgrade (NAME | --all)"), [Kind::Agent]);
+        assert_eq!(kinds("upgrade NAME|--all"), [Kind::Agent]);
     }
 }
