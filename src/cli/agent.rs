@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
-use super::agent_pages::{HEAD, OF_FLEET, OF_FLEET_TITLE, PAGES, TAIL};
+use super::agent_help::{OF_FLEET, OWN};
 use super::help;
 use crate::failure::{Failure, exit};
 use crate::units::{AgentName, TermSize};
@@ -73,6 +73,10 @@ pub struct SendOptions {
 pub enum Verb {
     /// Print this text.
     Help(String),
+    /// Print the list of verbs, and all else that `--help` says.
+    Overview,
+    /// Print the page of the verb that this line is about.
+    Page(&'static str),
     /// Be the sidecar.
     Run(RunOptions),
     /// Deliver a message.
@@ -105,13 +109,6 @@ pub enum Verb {
     OfFleet(Vec<OsString>),
 }
 
-/// The text of `--help`.
-fn overview() -> String {
-    let verbs = help::list(PAGES);
-    let of_fleet = help::list(OF_FLEET);
-    [HEAD, &verbs, OF_FLEET_TITLE, &of_fleet, TAIL].concat()
-}
-
 /// Reads the command line.
 ///
 /// # Errors
@@ -125,7 +122,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let verb = match parser.next()? {
         Some(Value(verb)) => verb.string()?,
-        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(overview())),
+        Some(Long("help") | Short('h')) | None => return Ok(Verb::Overview),
         Some(Long("version") | Short('V')) => {
             return Ok(Verb::Help(format!(
                 "mosaic-agent {}\n",
@@ -140,7 +137,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     match verb.as_str() {
-        "help" => Ok(Verb::Help(overview())),
+        "help" => Ok(Verb::Overview),
         "run" => read_run(&mut parser),
         "send" => {
             let args: Vec<OsString> = parser.raw_args()?.collect();
@@ -169,7 +166,7 @@ fn needed(name: Option<AgentName>) -> Result<AgentName, lexopt::Error> {
 }
 
 fn page(verb: &str) -> Verb {
-    Verb::Help(help::find(PAGES, verb).unwrap_or_default().into())
+    Verb::Page(help::find(OWN, verb).unwrap_or_default())
 }
 
 fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -378,16 +375,16 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_has_a_page_and_every_page_a_verb() {
-        for page in PAGES {
-            let v = help::verb(page);
-            let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
+    fn every_line_of_the_help_has_a_verb() {
+        for line in OWN {
+            let v = help::verb(line);
+            let Ok(Verb::Page(page)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")
             };
-            assert_eq!(text, *page, "{v}");
+            assert_eq!(page, *line);
         }
-        for page in OF_FLEET {
-            let v = help::verb(page);
+        for line in OF_FLEET {
+            let v = help::verb(line);
             assert!(
                 matches!(verb(v), Ok(Verb::OfFleet(args)) if args == [v]),
                 "{v}"

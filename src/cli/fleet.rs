@@ -9,6 +9,7 @@ use lexopt::prelude::*;
 use super::agent::{self, SendOptions, seconds};
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
+use super::{agent_help, agent_pages};
 use super::{past, show, viewing};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
@@ -156,6 +157,18 @@ fn overview() -> String {
     [HEAD, &verbs, FOR_UNITS_TITLE, &for_units, TAIL].concat()
 }
 
+/// The text of `mosaic-agent --help`.
+fn agent_overview() -> String {
+    let own = help::list(agent_help::OWN);
+    let ours = help::list(agent_help::OF_FLEET);
+    let (head, title, tail) = (
+        agent_pages::HEAD,
+        agent_pages::OF_FLEET_TITLE,
+        agent_pages::TAIL,
+    );
+    [head, &own, title, &ours, tail].concat()
+}
+
 /// The page of a verb.
 fn page(verb: &str) -> Option<&'static str> {
     help::find(PAGES, verb).or_else(|| help::find(FOR_UNITS, verb))
@@ -185,7 +198,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     if verb == "help" {
-        return Ok(Verb::Help(overview()));
+        return read_help(&mut parser);
     }
     let page = page(&verb).ok_or_else(|| format!("there is no verb {verb:?}"))?;
     let args: Vec<OsString> = parser.raw_args()?.collect();
@@ -331,6 +344,23 @@ fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::E
         force,
         json,
     })
+}
+
+/// `help`, `help VERB`, and `help mosaic-agent [VERB]`, which that program asks for.
+fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let words: Vec<OsString> = parser.raw_args()?.collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let (found, verb) = match &words[..] {
+        [] => return Ok(Verb::Help(overview())),
+        [program] if program == "mosaic-agent" => return Ok(Verb::Help(agent_overview())),
+        [verb] => (page(verb), verb),
+        [program, verb] if program == "mosaic-agent" => {
+            (help::find(agent_pages::PAGES, verb), verb)
+        }
+        [_, other, ..] => return Err(format!("one verb at a time, and not {other:?}").into()),
+    };
+    let found = found.ok_or_else(|| format!("there is no verb {verb:?}"))?;
+    Ok(Verb::Help(found.into()))
 }
 
 fn read_schema(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

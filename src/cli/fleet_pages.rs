@@ -50,7 +50,7 @@ Options
 Examples
   mosaic-fleet probe coder0
 ",
-    "mosaic-fleet explain NAME|--cast FILE: which rules fire on a screen, and why the state is what it is
+    "mosaic-fleet explain (NAME | --cast FILE.cast): which rules fire on a screen, and why the state is what it is
 
 Options
   --json              as JSON
@@ -103,7 +103,7 @@ Examples
   mosaic-fleet screen --svg coder0 > coder0.svg
 ",
     super::keys::PAGE,
-    "mosaic-fleet upgrade NAME|--all: replace the running sidecar by another binary; its runtime stays
+    "mosaic-fleet upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays
 
 By the mosaic-agent beside this program. Connections, messages and receipts stay (docs/operating.md).
 

@@ -1,6 +1,7 @@
 //! Command lines, as typed: no files, no environment, no decisions.
 
 pub mod agent;
+pub mod agent_help;
 pub mod agent_pages;
 pub mod catalog;
 pub mod completions;

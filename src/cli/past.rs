@@ -66,7 +66,7 @@ pub const KINDS: [&str; 13] = [
 ];
 
 /// The page of `events`.
-pub const EVENTS_PAGE: &str = "mosaic-fleet events NAME|--all: what happens, one JSON object a line, until it is interrupted
+pub const EVENTS_PAGE: &str = "mosaic-fleet events (NAME | --all): what happens, one JSON object a line, until it is interrupted
 
 Kinds: start upgrade state held receipt observed revised control exit; and from here: gone (no sidecar answers any more),
 back, lost, beat (only if asked for). A sidecar remembers 256 of them.
@@ -134,7 +134,7 @@ pub fn read_events(parser: &mut lexopt::Parser) -> Result<Option<EventsOptions>,
 }
 
 /// The page of `tail`.
-pub const TAIL_PAGE: &str = "mosaic-fleet tail NAME|--cast FILE: what a person would have read, the screen and what has left it
+pub const TAIL_PAGE: &str = "mosaic-fleet tail (NAME | --cast FILE): what a person would have read, the screen and what has left it
 
 Options
   -n, --lines LINES   only the last ones

@@ -228,7 +228,7 @@ fn call(tool: &str, given: &Map<String, Value>) -> Option<Result<Call, String>> 
     };
     let read = |verb: &str, agent: String| {
         document(
-            "mosaic-agent",
+            "mosaic-fleet",
             [verb, "--json", "--", &agent].map(str::to_owned).to_vec(),
         )
     };
@@ -249,7 +249,7 @@ fn call(tool: &str, given: &Map<String, Value>) -> Option<Result<Call, String>> 
             let words = ["tail", "--json", "-n", &lines, "--", &agent].map(str::to_owned);
             Ok(Call {
                 shown: Shown::Rows(rows),
-                ..document("mosaic-agent", words.to_vec())
+                ..document("mosaic-fleet", words.to_vec())
             })
         }),
     })

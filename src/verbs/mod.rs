@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet, past, show as shown, viewing};
+use crate::cli::{agent, agent_help, fleet, past, show as shown, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
@@ -53,6 +53,8 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             print(&text);
             Ok(exit::OK)
         }
+        agent::Verb::Page(line) => Ok(help(&[crate::cli::help::verb(line)], line)),
+        agent::Verb::Overview => Ok(help(&[], &agent_help::lines())),
         agent::Verb::Run(options) => run::run(options),
         agent::Verb::Send {
             options,
@@ -70,6 +72,14 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
         agent::Verb::Hook(args) => Ok(hook::hook(&args)),
         agent::Verb::OfFleet(args) => Err(beside::become_fleet(args)),
     }
+}
+
+/// Becomes `mosaic-fleet`, which has our help. Who has none gets the lines that we have ourselves.
+fn help(verb: &[&str], lines: &str) -> u8 {
+    let words = ["help", "mosaic-agent"].iter().chain(verb);
+    let failure = beside::become_fleet(words);
+    print(&format!("{lines}\n\nMore: {failure}\n"));
+    exit::OK
 }
 
 /// Prints data; a reader that has gone away (`| head`) is no failure.
