@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod brief;
+pub mod bus;
 pub mod crowd;
 pub mod family;
 pub mod files;

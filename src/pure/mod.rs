@@ -9,6 +9,7 @@ pub mod answers;
 pub mod beat;
 pub mod cast;
 pub mod command;
+pub mod dbus;
 pub mod delivery;
 pub mod explain;
 pub mod extension;

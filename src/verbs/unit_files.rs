@@ -142,7 +142,7 @@ fn show(answer: &Units, verb: Setup, json: bool) {
 }
 
 /// Where the user's own units are.
-fn directory(place: &Place) -> PathBuf {
+pub(super) fn directory(place: &Place) -> PathBuf {
     std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute())
