@@ -56,6 +56,16 @@ fn every_document_is_as_its_schema_says() {
     fits("status", &client.ask(&status()));
     fits("status", &client.ask(&json!({"op": "probe"})));
     fits("screen", &client.ask(&json!({"op": "screen"})));
+    let cells = json!({"op": "screen", "cells": true});
+    fits("request", &cells);
+    fits("screen", &client.ask(&cells));
+    let attach = json!({"op": "attach", "steal": true});
+    fits("request", &attach);
+    fits("status", &client.ask(&attach));
+    let input = json!({"op": "input", "text": ""});
+    fits("request", &input);
+    fits("screen", &client.ask(&cells));
+    fits("status", &client.ask(&input));
     fits(
         "receipt",
         &client.ask(&json!({"op": "verify", "id": "m-1"})),
@@ -66,13 +76,44 @@ fn every_document_is_as_its_schema_says() {
     );
     fits("error", &client.ask(&json!({"op": "verify"})));
     fits("error", &client.ask(&json!({"op": "dance"})));
+    let taken = Client::greeted(&socket).ask(&json!({"op": "attach"}));
+    fits("error", &taken);
+    assert_eq!(taken["error"], "taken");
     let ps = demo.sandbox.command(FLEET).args(["ps", "--json"]).output();
     let ps = serde_json::from_slice(&ps.expect("ps runs").stdout).expect("ps prints JSON");
     fits("ps", &ps);
     assert_eq!(ps["agents"][0]["agent"], Demo::NAME);
+    let upgrade = json!({"op": "upgrade", "path": support::AGENT});
+    fits("request", &upgrade);
+    fits("upgrade", &client.ask(&upgrade));
+    fits("error", &client.ask(&json!({"op": "upgrade"})));
     let stop = json!({"op": "stop", "timeout_ms": 0});
     fits("request", &stop);
     fits("stop", &client.ask(&stop));
+}
+
+#[test]
+fn a_reader_is_answered_when_the_screen_has_changed_and_not_before() {
+    let demo = Demo::ready(&[]);
+    let mut client = Client::greeted(&demo.sandbox.socket(Demo::NAME));
+    let screen = json!({"op": "screen"});
+    // Nothing new for a while: the answer comes when that is over, and says so.
+    let mut revision = client.ask(&screen)["revision"].clone();
+    until(SOON, "a screen at rest", || {
+        let wait = json!({"op": "screen", "after": revision, "wait_ms": 300});
+        let asked = Instant::now();
+        let newer = client.ask(&wait)["revision"].clone();
+        let rested = newer == revision && asked.elapsed() >= ms(300);
+        revision = newer;
+        rested
+    });
+    let wait = json!({"op": "screen", "after": revision, "wait_ms": 60_000});
+    fits("request", &wait);
+    client.send(format!("{wait}\n").as_bytes());
+    demo.pane.write(b"typed");
+    let answer = client.line(SOON).expect("an answer");
+    assert!(answer["revision"].as_u64() > revision.as_u64());
+    assert!(answer["lines"].to_string().contains('t'), "{answer:#}");
 }
 
 #[test]

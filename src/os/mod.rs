@@ -7,18 +7,22 @@
 
 pub mod brief;
 pub mod bus;
+pub mod child;
 pub mod crowd;
 pub mod family;
 pub mod files;
+pub mod lines;
 pub mod locks;
 pub mod notify;
 pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod pump;
+pub mod replace;
 pub mod rewrite;
 pub mod signals;
 pub mod socket;
+pub mod stage;
 pub mod systemd;
 pub mod tmux;
 pub mod tty;

@@ -7,6 +7,9 @@
 use std::num::NonZeroU16;
 
 use super::answers::{Answers, Csi};
+use super::handover::CarriedScreen;
+use super::redraw;
+use super::unfinished::Unfinished;
 use super::whole::Whole;
 use crate::units::TermSize;
 
@@ -25,9 +28,28 @@ pub enum Said {
     Error,
 }
 
+impl Said {
+    fn word(self) -> &'static str {
+        match self {
+            Said::Idle => "idle",
+            Said::Working => "working",
+            Said::Blocked => "blocked",
+            Said::Done => "done",
+            Said::Error => "error",
+        }
+    }
+
+    fn of(word: &[u8]) -> Option<Said> {
+        use Said::{Blocked, Done, Error, Idle, Working};
+        [Idle, Working, Blocked, Done, Error]
+            .into_iter()
+            .find(|said| said.word().as_bytes() == word)
+    }
+}
+
 /// What the runtime announced outside of its cells.
 #[derive(Debug, Default)]
-struct Ears {
+pub(super) struct Ears {
     title: String,
     said: Option<Said>,
     /// How often `state=working` was announced: a turn that starts and ends within one chunk is still seen.
@@ -78,18 +100,13 @@ impl vt100::Callbacks for Ears {
         let state = rest
             .split(|b| *b == b':')
             .find_map(|field| field.strip_prefix(b"state=".as_slice()));
-        self.said = match state {
-            Some(b"idle") => Some(Said::Idle),
-            Some(b"working") => {
-                self.said_working += 1;
-                Some(Said::Working)
-            }
-            Some(b"blocked") => Some(Said::Blocked),
-            Some(b"done") => Some(Said::Done),
-            Some(b"error") => Some(Said::Error),
-            Some(b"clear") => None,
-            _ => self.said,
-        };
+        let said = state.and_then(Said::of);
+        if said == Some(Said::Working) {
+            self.said_working += 1;
+        }
+        if said.is_some() || state == Some(b"clear") {
+            self.said = said;
+        }
     }
 }
 
@@ -108,6 +125,7 @@ pub struct Cursor {
 pub struct Screen {
     parser: vt100::Parser<Ears>,
     whole: Whole,
+    unfinished: Unfinished,
     /// Counts every chunk fed, so that a caller can tell whether anything came since it looked.
     fed: u64,
 }
@@ -125,6 +143,35 @@ fn process(parser: &mut vt100::Parser<Ears>, mut bytes: &[u8]) {
     }
 }
 
+/// The prime of FNV-1a with 64 bits.
+const FNV_PRIME: u64 = 0x100_0000_01b3;
+
+/// A step of FNV-1a over a word instead of a byte; what would stay in the high bits then is brought down.
+fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word.wrapping_add(1)).wrapping_mul(FNV_PRIME);
+    hash ^ (hash >> 32)
+}
+
+/// Everything about a cell but its text, in one word.
+pub(super) fn look_of(cell: &vt100::Cell) -> u64 {
+    let colour = |colour| match colour {
+        vt100::Color::Default => 0,
+        vt100::Color::Idx(i) => 1 << 24 | u64::from(i),
+        vt100::Color::Rgb(r, g, b) => 2 << 24 | u64::from(u32::from_be_bytes([0, r, g, b])),
+    };
+    let flags = [
+        cell.bold(),
+        cell.dim(),
+        cell.italic(),
+        cell.underline(),
+        cell.inverse(),
+    ];
+    let flags = flags
+        .iter()
+        .fold(0, |all, flag| all << 1 | u64::from(*flag));
+    colour(cell.fgcolor()) | colour(cell.bgcolor()) << 26 | flags << 52
+}
+
 fn cells(n: u16) -> NonZeroU16 {
     NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
 }
@@ -140,14 +187,18 @@ impl Screen {
                 Ears::default(),
             ),
             whole: Whole::default(),
+            unfinished: Unfinished::default(),
             fed: 0,
         }
     }
 
     /// Takes the next bytes the runtime printed; they may be cut anywhere.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let parser = &mut self.parser;
-        self.whole.cut(bytes, |piece| process(parser, piece));
+        let (parser, unfinished) = (&mut self.parser, &mut self.unfinished);
+        self.whole.cut(bytes, |piece| {
+            unfinished.feed(piece);
+            process(parser, piece);
+        });
         self.fed += 1;
     }
 
@@ -155,6 +206,40 @@ impl Screen {
     pub fn resize(&mut self, size: TermSize) {
         self.parser.set_size(cells(size.rows), cells(size.cols));
         self.fed += 1;
+    }
+
+    /// The bytes that draw this screen on a blank one of its size, what is begun and not finished at their end;
+    /// `None` in the middle of a control string that is too long to be kept.
+    pub fn drawing(&self) -> Option<Vec<u8>> {
+        let mut bytes = redraw::bytes(self.parser.screen());
+        bytes.extend_from_slice(self.unfinished.bytes()?);
+        bytes.extend_from_slice(self.whole.held());
+        Some(bytes)
+    }
+
+    /// The rest of what an upgrade must carry.
+    pub fn carried(&self) -> CarriedScreen {
+        let ears = self.parser.callbacks();
+        CarriedScreen {
+            revision: self.fed,
+            title: ears.title.clone(),
+            said: ears.said.map(|said| said.word().into()),
+            said_working: ears.said_working,
+            in_update: ears.in_update,
+        }
+    }
+
+    /// The screen that was drawn and carried so.
+    pub fn redrawn(size: TermSize, carried: CarriedScreen, drawing: &[u8]) -> Screen {
+        let mut screen = Screen::new(size);
+        screen.feed(drawing);
+        screen.fed += carried.revision;
+        let ears = screen.parser.callbacks_mut();
+        ears.title = carried.title;
+        ears.said = carried.said.and_then(|word| Said::of(word.as_bytes()));
+        ears.said_working = carried.said_working;
+        ears.in_update = carried.in_update;
+        screen
     }
 
     /// How many times this screen was fed or resized.
@@ -185,6 +270,16 @@ impl Screen {
     /// Whether the program has asked for bracketed paste (`?2004h`).
     pub fn bracketed_paste(&self) -> bool {
         self.parser.screen().bracketed_paste()
+    }
+
+    /// Whether the program has asked for the cursor keys' other codes (`?1h`).
+    pub fn application_cursor(&self) -> bool {
+        self.parser.screen().application_cursor()
+    }
+
+    /// Whether the program has asked for any reports of the mouse.
+    pub fn mouse(&self) -> bool {
+        self.parser.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
     }
 
     /// Whether the alternate screen is shown.
@@ -253,6 +348,11 @@ impl Screen {
         self.row_where(row, from, |_| true)
     }
 
+    /// A cell, if it is on the screen.
+    pub(super) fn cell(&self, row: u16, col: u16) -> Option<&vt100::Cell> {
+        self.parser.screen().cell(row, col)
+    }
+
     /// The first character of a cell, blank where nothing was drawn.
     pub fn glyph(&self, row: u16, col: u16) -> char {
         self.parser
@@ -291,6 +391,33 @@ impl Screen {
             .take_while(|col| self.glyph(row, *col) == glyph)
             .count();
         run * 2 >= usize::from(cols)
+    }
+
+    /// A number for what one row shows: its characters and their attributes. Not kept across versions of ours.
+    pub fn row_hash(&self, row: u16) -> u64 {
+        let screen = self.parser.screen();
+        let mut hash = 0;
+        for cell in (0..self.size().cols).filter_map(|col| screen.cell(row, col)) {
+            // A cell that was never drawn looks like one with a blank in it.
+            let text = if cell.has_contents() {
+                cell.contents()
+            } else {
+                " "
+            };
+            for c in text.chars() {
+                hash = mix(hash, u64::from(c));
+            }
+            hash = mix(hash, look_of(cell));
+        }
+        hash
+    }
+
+    /// A number for what is shown: characters, their attributes (some dialogs mark the chosen answer by nothing but
+    /// a colour) and where the cursor stands. The same as long as nothing changes; not kept across versions of ours.
+    pub fn hash(&self) -> u64 {
+        let cursor = self.cursor();
+        let place = mix(u64::from(cursor.row), u64::from(cursor.col));
+        (0..self.size().rows).fold(place, |hash, row| mix(hash, self.row_hash(row)))
     }
 
     /// The whole screen as text, rows joined by newlines, trailing blank rows left out.
@@ -342,6 +469,35 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_is_the_same_while_nothing_shown_changes_and_another_when_something_does() {
+        let menu = screen("Run it?\x1b[2;1H\x1b[7mYes\x1b[m No\x1b[4;1H");
+        let mut same = screen("Run it?  ");
+        same.feed(
+            b"\x1b]0;a title\x07\x1b[2;1H\x1b[7mYes\x1b[m\x1b[2;5HNo\x1b[6;6H\x1b[?25l\x1b[4;1H",
+        );
+        assert_eq!(same.hash(), menu.hash(), "drawn in another way");
+        for (changed, what) in [
+            (
+                "Run it!\x1b[2;1H\x1b[7mYes\x1b[m No\x1b[4;1H",
+                "a character",
+            ),
+            (
+                "Run it?\x1b[2;1HYes \x1b[7mNo\x1b[m\x1b[4;1H",
+                "the chosen answer",
+            ),
+            (
+                "Run it?\x1b[2;1H\x1b[7;31mYes\x1b[m No\x1b[4;1H",
+                "a colour",
+            ),
+            ("Run it?\x1b[2;1H\x1b[7mYes\x1b[m No\x1b[4;2H", "the cursor"),
+            ("Run it?\x1b[3;1H\x1b[7mYes\x1b[m No\x1b[4;1H", "a row"),
+            ("", "everything"),
+        ] {
+            assert_ne!(screen(changed).hash(), menu.hash(), "{what}");
+        }
+    }
+
+    #[test]
     fn an_endless_osc_does_not_grow_the_model() {
         let mut s = screen("\x1b]0;");
         for _ in 0..1000 {
@@ -350,5 +506,57 @@ mod tests {
         s.feed(b"\x07after");
         assert!(s.title().len() <= TITLE_MAX);
         assert_eq!(s.row(0), "after");
+    }
+
+    /// What the real runtimes have printed in the golden recordings: size, name and the bytes of each chunk.
+    fn recordings() -> Vec<(TermSize, String, Vec<Vec<u8>>)> {
+        use crate::pure::cast::{Event, Header};
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings");
+        let files = std::fs::read_dir(dir).expect("the recordings").flatten();
+        let casts = files.filter(|f| f.path().extension().is_some_and(|e| e == "cast"));
+        let read = casts.map(|file| {
+            let text = std::fs::read_to_string(file.path()).expect("a recording");
+            let mut lines = text.lines();
+            let header = Header::parse(lines.next().expect("a header")).expect("a header");
+            let mut reader = header.reader();
+            let events = lines.map_while(|line| reader.read(line).ok());
+            let printed = events.filter_map(|(_, event)| match event {
+                Event::Output(text) => Some(text.into_bytes()),
+                _ => None,
+            });
+            let name = file.file_name().to_string_lossy().into_owned();
+            (header.size, name, printed.collect())
+        });
+        read.collect()
+    }
+
+    #[test]
+    fn a_screen_drawn_anew_goes_on_like_the_one_it_was_drawn_after() {
+        for (size, name, chunks) in recordings() {
+            let bytes = chunks.concat();
+            // Cut at places that are nobody's boundary, the middle of sequences and characters among them.
+            for at in (1..12).map(|part| bytes.len() * part / 12) {
+                let (before, later) = bytes.split_at(at);
+                let mut original = Screen::new(size);
+                original.feed(before);
+                let Some(drawing) = original.drawing() else {
+                    continue;
+                };
+                let mut double = Screen::redrawn(size, original.carried(), &drawing);
+                let alike = |a: &Screen, b: &Screen| {
+                    let state = |s: &Screen| s.parser.screen().state_formatted();
+                    a.text() == b.text() && a.cursor() == b.cursor() && state(a) == state(b)
+                };
+                assert!(alike(&original, &double), "{name} at byte {at}");
+                assert!(double.drawing() == Some(drawing), "{name} at byte {at}");
+                for chunk in later.chunks(997) {
+                    original.feed(chunk);
+                    double.feed(chunk);
+                    assert!(alike(&original, &double), "{name}, cut at byte {at}");
+                }
+                assert_eq!(double.title(), original.title(), "{name} at byte {at}");
+                assert_eq!(double.said(), original.said(), "{name} at byte {at}");
+            }
+        }
     }
 }

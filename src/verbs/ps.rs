@@ -172,7 +172,7 @@ mod tests {
             .chain(&ps::STATES)
             .chain(&ps::HEALTHS);
         for word in words {
-            assert!(ps::HELP.contains(word), "{word}");
+            assert!(ps::PAGE.contains(word), "{word}");
         }
     }
 }

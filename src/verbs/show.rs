@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ask::{self, NoAnswer};
 use super::place::Place;
 use crate::failure::{Failure, exit};
-use crate::pure::wire::{Request, ScreenLine, Status};
+use crate::pure::wire::{Request, Status};
 use crate::units::AgentName;
 
 /// A sidecar that does not answer a plain question within this time is not answering.
@@ -77,6 +77,12 @@ pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> 
     if status.held > 0 {
         row("held", format!("{} messages", status.held));
     }
+    if let Some(pid) = status.attached_pid {
+        row("attached", format!("pid {pid} has taken over"));
+    }
+    if status.viewers > 0 {
+        row("viewers", status.viewers.to_string());
+    }
     if let Some(event) = &status.hooks.last_event {
         row("hooks", format!("last told {event}"));
     }
@@ -120,14 +126,13 @@ pub fn tail(name: &AgentName, lines: Option<usize>, json: bool) -> Result<u8, Fa
         super::print(&String::from_utf8_lossy(&line));
         return Ok(exit::OK);
     }
-    let screen: ScreenLine = serde_json::from_slice(&line)
+    let screen: serde_json::Value = serde_json::from_slice(&line)
         .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
-    let used = screen
-        .lines
-        .iter()
-        .rposition(|l| !l.is_empty())
-        .map_or(0, |last| last + 1);
-    let rows = &screen.lines[..used];
+    let rows = screen.get("lines").and_then(|lines| lines.as_array());
+    let rows = rows.into_iter().flatten().filter_map(|row| row.as_str());
+    let rows: Vec<&str> = rows.collect();
+    let used = rows.iter().rposition(|row| !row.is_empty());
+    let rows = &rows[..used.map_or(0, |last| last + 1)];
     let from = lines.map_or(0, |n| rows.len().saturating_sub(n));
     super::print(&format!("{}\n", rows[from..].join("\n")));
     Ok(exit::OK)

@@ -30,6 +30,10 @@ fn status(state: State) -> Status {
         exit: None,
         last_receipt: None,
         warnings: Vec::new(),
+        attached_pid: None,
+        attached_ms: None,
+        upgrades: 0,
+        viewers: 0,
         version: String::new(),
     }
 }

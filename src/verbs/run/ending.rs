@@ -1,6 +1,5 @@
 //! The end of an agent: asked for, by a signal or by itself, and with it of everything it has started.
 
-use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -87,6 +86,11 @@ impl Ending {
         self.stop.is_some()
     }
 
+    /// Whether the end has begun, however.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stop.is_some() || self.kill_at.is_some() || !matches!(self.left, Left::Unknown)
+    }
+
     fn note(&mut self, step: &'static str, result: &'static str) {
         if let Some(stop) = &mut self.stop {
             stop.note(step, result, Instant::now());
@@ -95,15 +99,6 @@ impl Ending {
 }
 
 impl AtWork {
-    /// Whether a process may end an agent: nobody who descends from a runtime, this one's or another's.
-    ///
-    /// A sidecar adopts what its runtime leaves behind, so all of it descends from the sidecar. Somebody whose
-    /// ancestors cannot all be seen may be one of them.
-    pub(super) fn may_control(&self, pid: i32) -> bool {
-        let me = process::me();
-        process::has_ancestor(pid, |pid| pid == me || is_our_program(pid)) == Some(false)
-    }
-
     /// `stop`: answered when the runtime has ended.
     pub(super) fn take_stop(&mut self, client: ClientId, request: &Request) {
         self.ending.clients.push(client);
@@ -257,13 +252,4 @@ impl AtWork {
         let line = server::error_line(self.origin(), "forbidden", why, exit::FORBIDDEN);
         self.clients.answer(client, &line);
     }
-}
-
-/// Whether a process runs `mosaic-agent`: what has children and does so is a sidecar.
-fn is_our_program(pid: i32) -> bool {
-    // A file that was replaced since is shown with ` (deleted)` behind its name.
-    process::executable(pid)
-        .as_deref()
-        .and_then(std::path::Path::file_name)
-        .is_some_and(|name| name.as_bytes().starts_with(b"mosaic-agent"))
 }
