@@ -108,8 +108,8 @@ fn every_option_that_is_read_is_in_a_help_page() {
             pages.push_str(&text(&sandbox, program, &[&verb, "--help"]));
         }
     }
-    // What `launch` tells the `run` that it starts.
-    let internal = ["handoff", "as"];
+    // What `launch`, or the sidecar before, tells the `run` that it starts.
+    let internal = ["handoff", "as", "take-over", "can-take-over"];
     let sources = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli")).expect("src/cli");
     let mut count = 0;
     for path in sources.flatten().map(|entry| entry.path()) {
@@ -187,7 +187,7 @@ fn schemas_are_printed_by_both_programs_and_an_unknown_one_is_a_usage_error() {
 const TYPED: [(&str, &[&str], &[&str]); 12] = [
     ("mosaic-agent ", &["send", "launch", "doctor"], &["ps"]),
     ("mosaic-agent sen", &["send"], &["status"]),
-    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["launch"]),
+    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["probe"]),
     ("mosaic-agent status ", &["coder0", "planner"], &["--json"]),
     ("mosaic-agent status pl", &["planner"], &["coder0"]),
     (

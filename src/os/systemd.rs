@@ -67,6 +67,16 @@ pub fn unit_of(pid: i32) -> String {
     last.unwrap_or_default().to_owned()
 }
 
+/// Whether the manager of a user runs while nobody is logged in: logind keeps a file for that. None where logind
+/// has never run.
+pub fn lingers(user: &str) -> Option<bool> {
+    let kept = Path::new("/var/lib/systemd/linger");
+    if !kept.parent().is_some_and(Path::is_dir) {
+        return None;
+    }
+    Some(kept.join(user).exists())
+}
+
 /// Asks the manager to make a scope. It does so soon after the answer.
 ///
 /// # Errors

@@ -26,14 +26,14 @@ fn status(state: State) -> Status {
         cols: 80,
         rows: 24,
         held: 0,
+        viewers: 0,
+        attached_pid: None,
+        attached_ms: None,
+        upgrades: 0,
         hooks: Heard::default(),
         exit: None,
         last_receipt: None,
         warnings: Vec::new(),
-        attached_pid: None,
-        attached_ms: None,
-        upgrades: 0,
-        viewers: 0,
         version: String::new(),
     }
 }

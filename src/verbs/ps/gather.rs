@@ -103,7 +103,7 @@ pub fn gather(place: &Place, profiles: &Profiles) -> Fleet {
     }
     find_owners(place, &mut all);
     seat(&servers, panes, &mut all);
-    let linger = unit_files::lingers();
+    let linger = systemd::lingers(&process::user_name());
     for (agent, from) in &mut all {
         from.unit = unit_of(agent, from, units.as_deref(), &services);
         find_what_runs(from, &described, profiles);
@@ -238,7 +238,7 @@ fn servers(place: &Place, described: &Described, all: &BTreeMap<String, Sources>
     let beats = all
         .values()
         .filter_map(|from| from.beat.as_ref()?.as_ref().ok());
-    let others = beats.filter_map(|beat| Some(beat.tmux()?.to_owned()));
+    let others = beats.filter_map(|beat| Some(beat.raw("tmux")?.to_owned()));
     // What stands in a file goes into a command line and a path.
     let is_name =
         |name: &String| name.len() <= 64 && !name.starts_with('-') && !name.contains(['/', '\0']);
@@ -301,7 +301,7 @@ fn seat(servers: &[Server], panes: Vec<Vec<tmux::Pane>>, all: &mut BTreeMap<Stri
         }
         let beat = all.get(&seat.session).and_then(|from| from.beat.as_ref());
         let socket = Some(seat.socket.as_str());
-        let was_here = beat.is_some_and(|b| b.as_ref().is_ok_and(|b| b.tmux() == socket));
+        let was_here = beat.is_some_and(|b| b.as_ref().is_ok_and(|b| b.raw("tmux") == socket));
         if server.is_fleets || was_here {
             let agent = seat.session.clone();
             entry(all, &agent).seats.push(seat);
