@@ -403,14 +403,14 @@ fn ask(paths: Vec<PathBuf>, request: &[u8]) -> Vec<(usize, Answered)> {
     while crowd.waiting() > 0 {
         let until = patience::until(asked, asked - crowd.waiting(), slowest);
         let left = until.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            break;
-        }
+        // Also when the time is over: what has come meanwhile counts.
         let outcomes = crowd.listen(left);
         if !outcomes.is_empty() {
             slowest = begun.elapsed();
+            take(outcomes, &mut open);
+        } else if left.is_zero() {
+            break;
         }
-        take(outcomes, &mut open);
     }
     let ms = begun.elapsed().as_millis();
     let silent = format!("its sidecar does not answer (waited {ms} ms)");
