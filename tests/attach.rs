@@ -249,7 +249,7 @@ fn an_agent_in_tmux_is_attached_to_by_tmux_one_at_a_time() {
     let pid = first.pid().to_string();
     assert_eq!(
         clients(&sandbox, "a"),
-        [pid.clone()],
+        std::slice::from_ref(&pid),
         "this process is tmux now"
     );
     assert_eq!(sandbox.status("a")["attached_pid"], first.pid());
