@@ -88,6 +88,12 @@ impl TermSize {
         ))
     }
 
+    /// The size of so many columns and rows, clamped.
+    pub fn of((cols, rows): (u32, u32)) -> TermSize {
+        let cells = |n| u16::try_from(n).unwrap_or(u16::MAX);
+        TermSize::clamped(cells(cols), cells(rows))
+    }
+
     /// Clamps what a terminal claims to be. A zero stands for "unknown" and gives 80x24, as the
     /// runtimes themselves assume; the kernel would also accept 65535x65535, which nobody can draw.
     pub fn clamped(cols: u16, rows: u16) -> TermSize {

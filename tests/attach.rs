@@ -224,6 +224,21 @@ fn an_attached_person_is_back_after_a_restart_of_the_sidecar() {
     assert_eq!(person.wait_exit(SOON), 0);
 }
 
+#[test]
+fn an_attached_person_notices_nothing_of_an_upgrade() {
+    let agent = Headless::ready();
+    let person = agent.attached(&[]);
+    person.write(b"half a ");
+    person.wait_screen("half a", SOON);
+    let upgraded = agent.sandbox.agent(&["upgrade", "a"]);
+    assert_eq!(upgraded.code, 0, "{upgraded:?}");
+    assert_eq!(agent.attached_pid(), person.pid());
+    send(&agent.sandbox, "from a machine").must_be("occupied");
+    person.write(b"thought");
+    person.wait_screen("half a thought", SOON);
+    assert!(!person.text().contains("trying again"));
+}
+
 /// A demo called `a` in tmux.
 fn in_tmux() -> Sandbox {
     let mut sandbox = Sandbox::new();

@@ -83,6 +83,10 @@ fn every_document_is_as_its_schema_says() {
     let ps = serde_json::from_slice(&ps.expect("ps runs").stdout).expect("ps prints JSON");
     fits("ps", &ps);
     assert_eq!(ps["agents"][0]["agent"], Demo::NAME);
+    let upgrade = json!({"op": "upgrade", "path": support::AGENT});
+    fits("request", &upgrade);
+    fits("upgrade", &client.ask(&upgrade));
+    fits("error", &client.ask(&json!({"op": "upgrade"})));
     let stop = json!({"op": "stop", "timeout_ms": 0});
     fits("request", &stop);
     fits("stop", &client.ask(&stop));

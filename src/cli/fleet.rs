@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::agent::seconds;
+use super::agent::{self, SendOptions, seconds};
+use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
+use super::help;
 use super::viewing;
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
@@ -59,6 +61,8 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Make the tmux session that runs an agent.
+    Launch(super::launch::Options),
     /// Be the main process of an agent's unit.
     Supervise(AgentName),
     /// End what is left of an agent whose unit is down.
@@ -83,12 +87,63 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Replace running sidecars by another binary.
+    Upgrade(super::upgrade::Options),
     /// Look at one agent, or take it over.
     View(viewing::Verb),
+    /// Deliver a message, to one tmux socket only or to another host if that was asked for.
+    Send {
+        /// The message and how to treat it.
+        options: SendOptions,
+        /// Print the receipt as JSON.
+        json: bool,
+        /// Print nothing.
+        quiet: bool,
+    },
+    /// Be a tool server for a runtime.
+    Mcp,
+    /// Say what is wrong with this installation.
+    Doctor {
+        /// As JSON.
+        json: bool,
+    },
+    /// Print completions for a shell, or what they ask for.
+    Completions(Wanted),
+    /// Print a manual page.
+    Man {
+        /// The page.
+        page: Manual,
+        /// Write all of them into this directory instead.
+        dir: Option<PathBuf>,
+    },
+    /// Print the schema of this thing, or which there are.
+    Schema(Option<String>),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
     DemoTui(Vec<OsString>),
+}
+
+/// For whom completions are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+    /// One of them wants to know which agents there are.
+    Agents,
+}
+
+/// The manual pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manual {
+    /// mosaic-agent(1).
+    Agent,
+    /// mosaic-fleet(1).
+    Fleet,
 }
 
 /// What to do with hooks or units.
@@ -103,42 +158,16 @@ pub enum Setup {
 }
 
 /// The text of `--help`.
-pub const HELP: &str = "\
-mosaic-fleet: sees the fleet.
+fn overview() -> String {
+    let verbs = help::list(PAGES);
+    let for_units = help::list(FOR_UNITS);
+    [HEAD, &verbs, FOR_UNITS_TITLE, &for_units, TAIL].concat()
+}
 
-Examples
-  mosaic-fleet ps                  one row per agent: is it alive, what is it doing
-  mosaic-fleet ps --json           the same for programs
-  mosaic-fleet demo-tui            an agent-like TUI of our own: no account, no network
-
-Verbs
-  ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
-  watch NAME                       its screen, live and read-only; never resizes it; q leaves
-  attach NAME [--steal]            take it over: in its tmux session, or here if it has none (Ctrl-] leaves);
-                                   one at a time, --steal sends the other one away
-  screen NAME [--json|--svg]       its screen now: text, cells with cursor and modes, a picture
-  hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
-  hooks remove [RUNTIME]           give its configuration back, to the byte
-  hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
-  units install|remove|status [--json]   the systemd units of the fleet, for this user (docs/systemd.md);
-                                   install --force also replaces units that are not ours
-  stop NAME                        no new messages, the end of the running turn, the runtime's own way to
-                                   quit, SIGTERM, SIGKILL; of its unit, too
-      --timeout SECONDS            how long a running turn may go on (default 30); --now: not at all
-  restart NAME                     the same, and start it again; both take --json
-  replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
-  explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
-                                   both take --json
-  demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
-
-For the units
-  supervise NAME                   what `mosaic-agent launch --supervise NAME` becomes
-  end NAME                         end what is left of an agent whose unit is down
-  enclose NAME PID                 put the process of its pane into a scope with its limits
-  hold                             start the tmux server of the agents
-
-Exit codes: 0 done, 1 internal, 2 usage, 69 tmux is missing, 78 configuration.
-";
+/// The page of a verb.
+fn page(verb: &str) -> Option<&'static str> {
+    help::find(PAGES, verb).or_else(|| help::find(FOR_UNITS, verb))
+}
 
 /// Reads the command line.
 ///
@@ -153,44 +182,71 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let verb = match parser.next()? {
         Some(Value(verb)) => verb.string()?,
-        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(HELP.into())),
+        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(overview())),
         Some(Long("version") | Short('V')) => {
             return Ok(Verb::Help(format!(
                 "mosaic-fleet {}\n",
                 env!("CARGO_PKG_VERSION")
             )));
         }
+        Some(Long("schema")) => return read_schema(&mut parser),
         Some(other) => return Err(other.unexpected()),
     };
+    if verb == "help" {
+        return Ok(Verb::Help(overview()));
+    }
+    let page = page(&verb).ok_or_else(|| format!("there is no verb {verb:?}"))?;
+    let args: Vec<OsString> = parser.raw_args()?.collect();
+    // The demo has a help of its own.
+    let asks = args.first().is_some_and(|a| a == "--help" || a == "-h");
+    if asks && verb != "demo-tui" {
+        return Ok(Verb::Help(page.into()));
+    }
+    let mut parser = lexopt::Parser::from_args(args);
     match verb.as_str() {
-        "help" => Ok(Verb::Help(HELP.into())),
         "demo-tui" => Ok(Verb::DemoTui(parser.raw_args()?.collect())),
         "ps" => {
             let mut json = false;
             while let Some(arg) = parser.next()? {
                 match arg {
                     Long("json") => json = true,
-                    Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+                    Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
                     other => return Err(other.unexpected()),
                 }
             }
             Ok(Verb::Ps { json })
         }
-        "hooks" => read_hooks(&mut parser),
-        "replay" => read_replay(&mut parser),
-        "explain" => read_explain(&mut parser),
-        "units" => read_units(&mut parser),
+        "hooks" => read_hooks(&mut parser, page),
+        "replay" => read_replay(&mut parser, page),
+        "explain" => read_explain(&mut parser, page),
+        "units" => read_units(&mut parser, page),
+        "send" => read_send(&mut parser, page),
+        "stop" | "restart" => read_stop(&mut parser, &verb, page),
+        "launch" => Ok(match super::launch::read(&mut parser)? {
+            Some(options) => Verb::Launch(options),
+            None => Verb::Help(page.into()),
+        }),
+        "upgrade" => Ok(match super::upgrade::read(&mut parser)? {
+            Some(options) => Verb::Upgrade(options),
+            None => Verb::Help(page.into()),
+        }),
         "attach" | "screen" | "watch" => Ok(match viewing::read(&verb, &mut parser)? {
             Some(verb) => Verb::View(verb),
-            None => Verb::Help(HELP.into()),
+            None => Verb::Help(page.into()),
         }),
-        "stop" | "restart" => read_stop(&mut parser, &verb),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
         "enclose" => {
             let name = read_agent(&mut parser)?;
             Ok(Verb::Enclose(name, parser.value()?.parse()?))
         }
+        "doctor" => read_doctor(&mut parser, page),
+        "completions" => read_completions(&mut parser, page),
+        "man" => read_man(&mut parser, page),
+        "mcp" => match parser.next()? {
+            None => Ok(Verb::Mcp),
+            Some(other) => Err(other.unexpected()),
+        },
         "hold" => match parser.next()? {
             None => Ok(Verb::Hold),
             Some(other) => Err(other.unexpected()),
@@ -199,13 +255,13 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     }
 }
 
-fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+fn read_replay(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut file, mut runtime, mut json) = (None, None, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("runtime") => runtime = Some(parser.value()?.string()?),
             Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(value) if file.is_none() => file = Some(PathBuf::from(value)),
             other => return Err(other.unexpected()),
         }
@@ -217,7 +273,7 @@ fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+fn read_explain(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut file, mut runtime, mut at, mut json) = (None, None, None, false);
     while let Some(arg) = parser.next()? {
         match arg {
@@ -225,7 +281,7 @@ fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("runtime") => runtime = Some(parser.value()?.string()?),
             Long("at") => at = Some(parser.value()?.parse()?),
             Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             other => return Err(other.unexpected()),
         }
     }
@@ -237,12 +293,12 @@ fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn read_hooks(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+fn read_hooks(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut verb, mut runtime, mut json) = (None, None, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(word) if verb.is_none() => verb = Some(setup("hooks", &word.string()?)?),
             Value(name) if runtime.is_none() => runtime = Some(name.string()?),
             other => return Err(other.unexpected()),
@@ -263,14 +319,14 @@ fn read_agent(parser: &mut lexopt::Parser) -> Result<AgentName, lexopt::Error> {
     }
 }
 
-fn read_stop(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
+fn read_stop(parser: &mut lexopt::Parser, verb: &str, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut name, mut turn, mut json) = (None, None, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("timeout") => turn = Some(seconds(&parser.value()?.string()?)?),
             Long("now") => turn = Some(Duration::ZERO),
             Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             other => return Err(other.unexpected()),
         }
@@ -282,13 +338,13 @@ fn read_stop(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Er
     })
 }
 
-fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut verb, mut force, mut json) = (None, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("json") => json = true,
             Long("force") if verb == Some(Setup::Install) => force = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(word) if verb.is_none() => verb = Some(setup("units", &word.string()?)?),
             other => return Err(other.unexpected()),
         }
@@ -297,6 +353,96 @@ fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         verb: verb.ok_or("what about the units? install, remove or status")?,
         force,
         json,
+    })
+}
+
+fn read_schema(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let mut thing = parser.optional_value();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(value) if thing.is_none() => thing = Some(value),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let thing = thing.map(ValueExt::string).transpose()?;
+    Ok(Verb::Schema(thing))
+}
+
+fn read_doctor(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    let mut json = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Doctor { json })
+}
+
+fn read_completions(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    let mut wanted = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
+            Value(word) if wanted.is_none() => {
+                wanted = Some(match word.string()?.as_str() {
+                    "bash" => Wanted::Bash,
+                    "zsh" => Wanted::Zsh,
+                    "fish" => Wanted::Fish,
+                    "agents" => Wanted::Agents,
+                    other => {
+                        let said = format!("completions for {other:?}? There are bash, zsh, fish");
+                        return Err(said.into());
+                    }
+                });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    let wanted = wanted.ok_or("completions for which shell? bash, zsh or fish")?;
+    Ok(Verb::Completions(wanted))
+}
+
+fn read_man(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    let (mut manual, mut dir) = (None, None);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
+            Long("dir") => dir = Some(PathBuf::from(parser.value()?)),
+            Value(word) if manual.is_none() => {
+                manual = Some(match word.string()?.as_str() {
+                    "mosaic-agent" => Manual::Agent,
+                    "mosaic-fleet" => Manual::Fleet,
+                    other => {
+                        let said =
+                            format!("no page {other:?}: there are mosaic-agent and mosaic-fleet");
+                        return Err(said.into());
+                    }
+                });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Man {
+        page: manual.unwrap_or(Manual::Agent),
+        dir,
+    })
+}
+
+/// The same words as for `mosaic-agent send`, which becomes us for some of them.
+fn read_send(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    Ok(match agent::read_send(parser)? {
+        agent::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => Verb::Send {
+            options,
+            json,
+            quiet,
+        },
+        _ => Verb::Help(page.into()),
     })
 }
 

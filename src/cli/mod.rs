@@ -1,5 +1,13 @@
 //! Command lines, as typed: no files, no environment, no decisions.
 
 pub mod agent;
+pub mod agent_pages;
+pub mod catalog;
+pub mod completions;
 pub mod fleet;
+pub mod fleet_pages;
+pub mod help;
+pub mod launch;
+pub mod man;
+pub mod upgrade;
 pub mod viewing;

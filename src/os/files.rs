@@ -6,6 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -63,7 +64,7 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
 /// An agent's lock, held as long as the value lives. The file stays: removing it would let two
 /// sidecars lock two files of the same name.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held for its drop")] Flock<File>);
+pub struct Lock(Flock<File>);
 
 impl Lock {
     /// Takes the lock; `None` if somebody else holds it, with what they wrote into it (their pid).
@@ -98,6 +99,21 @@ impl Lock {
 }
 
 impl Lock {
+    /// The lock that the program before has held on this open file, and still holds.
+    ///
+    /// # Errors
+    /// Somebody else has it.
+    pub fn adopt(file: OwnedFd) -> io::Result<Lock> {
+        Flock::lock(File::from(file), FlockArg::LockExclusiveNonblock)
+            .map(Lock)
+            .map_err(|(_, e)| e.into())
+    }
+
+    /// The descriptor that holds it.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     /// What the holder of a lock wrote into it; none if nobody holds it.
     pub fn holder(path: &Path) -> Option<String> {
         let file = open_foreign(path).ok()?;

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod brief;
+pub mod child;
 pub mod family;
 pub mod files;
 pub mod lines;
@@ -14,6 +15,7 @@ pub mod pidfd;
 pub mod process;
 pub mod pty;
 pub mod pump;
+pub mod replace;
 pub mod rewrite;
 pub mod signals;
 pub mod socket;

@@ -329,6 +329,15 @@ pub fn boot_seconds() -> u64 {
         .unwrap_or(0)
 }
 
+/// Microseconds on the monotonic clock, which does not start anew with a program.
+pub fn mono_micros() -> u64 {
+    use nix::time::{ClockId, clock_gettime};
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(std::time::Duration::from);
+    now.ok()
+        .and_then(|now| u64::try_from(now.as_micros()).ok())
+        .unwrap_or(0)
+}
+
 /// The name of this host.
 pub fn host_name() -> String {
     nix::unistd::gethostname()

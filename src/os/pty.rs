@@ -1,6 +1,7 @@
 //! The inner pty and the runtime in it.
 //!
-//! The pair is opened, sized and resized by `portable-pty`. We spawn ourselves, on the slave side asked
+//! The pair is opened and sized by `portable-pty`; a pty can also be taken over from the program before (an upgrade),
+//! which the crate knows nothing of, so resizing is done on the descriptor. We spawn ourselves, on the slave side asked
 //! from the master (TIOCGPTPEER), because what we promise needs a hook between fork and exec that the
 //! crate has not: the parent-death signal, so that no runtime outlives its sidecar.
 
@@ -14,15 +15,14 @@ use std::process::{Command, Stdio};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
-use portable_pty::{MasterPty, PtySize, native_pty_system};
+use portable_pty::{PtySize, native_pty_system};
 
 use crate::units::TermSize;
 
 /// The master side of the inner pty.
 pub struct Pty {
-    master: Box<dyn MasterPty + Send>,
-    /// Our own descriptor of the same open file. `take_writer` of the crate is never called: dropping
-    /// that writer types a line feed and ^D into the runtime.
+    /// Our own descriptor of the master that the crate has opened; its own is not kept. (`take_writer` of the crate
+    /// is never called: dropping that writer types a line feed and ^D into the runtime.)
     fd: OwnedFd,
 }
 
@@ -71,10 +71,17 @@ impl Pty {
         {
             termios::tcsetattr(&fd, SetArg::TCSANOW, modes)?;
         }
-        Ok(Pty {
-            master: pair.master,
-            fd,
-        })
+        Ok(Pty { fd })
+    }
+
+    /// The pty whose master the program before has left open.
+    pub fn adopt(fd: OwnedFd) -> Pty {
+        Pty { fd }
+    }
+
+    /// The master side.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// Another descriptor of the same open master, for the pump.
@@ -162,9 +169,17 @@ impl Pty {
     /// # Errors
     /// The pty is gone.
     pub fn resize(&self, size: TermSize) -> io::Result<()> {
-        self.master
-            .resize(pty_size(size))
-            .map_err(|e| io::Error::other(e.to_string()))
+        let size = libc::winsize {
+            ws_row: size.rows,
+            ws_col: size.cols,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        // SAFETY: the descriptor is open and TIOCSWINSZ reads one winsize, which `size` is.
+        if unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
     }
 
     /// Whether the slave is raw: neither ICANON nor ECHO. The master shows the slave's modes.

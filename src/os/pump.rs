@@ -94,6 +94,7 @@ struct Mailbox {
     cancel: Option<u64>,
     keys_pass: bool,
     drain_until: Option<Instant>,
+    stops: bool,
 }
 
 struct Shared {
@@ -112,27 +113,41 @@ impl Shared {
 /// The running pump.
 pub struct Pump {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Worker>>,
+    /// It stands still.
+    stopped: Option<Worker>,
+}
+
+/// What was read and not written yet when a pump was stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftover {
+    /// For the terminal.
+    pub to_outer: Vec<u8>,
+    /// For the runtime.
+    pub to_inner: Vec<u8>,
+    /// Keys of [`Pump::type_by_hand`] that nobody has been told of yet.
+    pub keys: Vec<u8>,
 }
 
 impl Pump {
-    /// Starts pumping between a non-blocking outer terminal (if there is one) and a non-blocking pty master.
+    /// Starts pumping between a non-blocking outer terminal (if there is one) and a non-blocking pty master, with
+    /// what another pump has left.
     ///
     /// # Errors
     /// No descriptors or threads left.
-    pub fn start(outer: Option<OwnedFd>, master: OwnedFd) -> std::io::Result<Pump> {
+    pub fn start(outer: Option<OwnedFd>, master: OwnedFd, left: Leftover) -> std::io::Result<Pump> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let shared = Arc::new(Shared {
             mailbox: Mutex::default(),
             wake_pump: EventFd::from_flags(flags)?,
             wake_model: EventFd::from_flags(flags)?,
         });
-        let mut worker = Worker {
+        let worker = Worker {
             outer,
             master,
             shared: Arc::clone(&shared),
-            to_outer: Pending::default(),
-            to_inner: Pending::default(),
+            to_outer: Pending::of(left.to_outer),
+            to_inner: Pending::of(left.to_inner),
             writing: None,
             outer_count: 0,
             keys_wait: None,
@@ -140,14 +155,61 @@ impl Pump {
             last_output: Instant::now(),
             inner_gone: false,
         };
-        let thread = std::thread::Builder::new()
-            .name("pump".into())
-            .stack_size(128 * 1024)
-            .spawn(move || worker.run())?;
-        Ok(Pump {
+        shared.mailbox().keys = left.keys;
+        let mut pump = Pump {
             shared,
-            thread: Some(thread),
-        })
+            thread: None,
+            stopped: Some(worker),
+        };
+        pump.go_on()?;
+        Ok(pump)
+    }
+
+    /// Starts, or goes on after [`Pump::stop`].
+    ///
+    /// # Errors
+    /// No threads left.
+    pub fn go_on(&mut self) -> std::io::Result<()> {
+        if let Some(mut worker) = self.stopped.take() {
+            self.shared.mailbox().stops = false;
+            let thread = std::thread::Builder::new()
+                .name("pump".into())
+                .stack_size(128 * 1024)
+                .spawn(move || {
+                    worker.run();
+                    worker
+                })?;
+            self.thread = Some(thread);
+        }
+        Ok(())
+    }
+
+    /// Stands still: nothing is read or written any more. What was seen until then can be taken. A write that has
+    /// begun is finished first.
+    pub fn stop(&mut self) {
+        self.shared.mailbox().stops = true;
+        self.wake();
+        self.stopped = self.thread.take().and_then(|thread| thread.join().ok());
+    }
+
+    /// What a pump that stands still has read and not written, unconditional writes that it was handed included.
+    pub fn left(&self) -> Leftover {
+        let Some(worker) = &self.stopped else {
+            return Leftover::default();
+        };
+        let mut to_inner = worker.to_inner.rest().to_vec();
+        let mailbox = self.shared.mailbox();
+        let handed = worker.writing.as_ref().map(|writing| &writing.order);
+        for order in handed.into_iter().chain(&mailbox.orders) {
+            if order.if_outer.is_none() {
+                to_inner.extend_from_slice(&order.bytes);
+            }
+        }
+        Leftover {
+            to_outer: worker.to_outer.rest().to_vec(),
+            to_inner,
+            keys: mailbox.keys.clone(),
+        }
     }
 
     /// Becomes readable when there is something to take.
@@ -244,6 +306,10 @@ struct Pending {
 }
 
 impl Pending {
+    fn of(bytes: Vec<u8>) -> Pending {
+        Pending { bytes, done: 0 }
+    }
+
     fn rest(&self) -> &[u8] {
         &self.bytes[self.done..]
     }
@@ -330,6 +396,9 @@ impl Worker {
             {
                 let mut mailbox = self.shared.mailbox();
                 drain_until = drain_until.or(mailbox.drain_until);
+                if mailbox.stops && self.writing.as_ref().is_none_or(|w| w.done == 0) {
+                    return;
+                }
                 let room = mailbox.batch.bytes.len() < UNPARSED_MAX;
                 mailbox.pump_waits = !room;
                 if self.writing.is_none()
@@ -663,7 +732,8 @@ mod tests {
         };
         let (terminal, outer) = pair();
         let (runtime, master) = pair();
-        let pump = Pump::start(Some(outer), master).expect("a pump");
+        let left = Leftover::default();
+        let pump = Pump::start(Some(outer), master, left).expect("a pump");
         (pump, terminal, runtime)
     }
 
@@ -696,6 +766,57 @@ mod tests {
         runtime.read_exact(&mut byte).expect("the write arrives");
         assert_eq!(byte, [b'\r']);
         pump.drain(Instant::now());
+    }
+
+    #[test]
+    fn a_pump_that_was_stopped_leaves_every_byte_to_the_one_that_goes_on() {
+        let (mut pump, mut terminal, mut runtime) = pump();
+        // More than the terminal takes: some of it waits in the pump when it is stopped.
+        let printed: Vec<u8> = (0..=255).cycle().take(1024 * 1024).collect();
+        let writer = std::thread::spawn({
+            let (mut runtime, printed) = (runtime.try_clone().expect("a socket"), printed.clone());
+            move || runtime.write_all(&printed).expect("it is taken")
+        });
+        wait(&pump, |e| matches!(e, Event::Output(_)));
+        let mut shown = Vec::new();
+        let mut batch = Batch::default();
+        let mut chunk = [0; 8 * 1024];
+        for _ in 0..20 {
+            pump.stop();
+            pump.take(&mut batch);
+            pump.go_on().expect("a thread");
+            let n = terminal.read(&mut chunk).expect("it goes on");
+            shown.extend_from_slice(&chunk[..n]);
+        }
+        // Nobody takes any more: soon some of it waits in the pump.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            pump.stop();
+            pump.take(&mut batch);
+            if !pump.left().to_outer.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the terminal takes all of it");
+            pump.go_on().expect("a thread");
+        }
+        pump.inject(1, b"answer".to_vec(), 0, None, None);
+        pump.inject(2, b"typed".to_vec(), 0, Some(0), None);
+        let left = pump.left();
+        assert_eq!(left.to_inner, b"answer");
+        let worker = pump.stopped.take().expect("it stands still");
+        let (outer, master) = (worker.outer, worker.master);
+        let next = Pump::start(outer, master, left).expect("a pump");
+        while shown.len() < printed.len() {
+            next.take(&mut batch);
+            let n = terminal.read(&mut chunk).expect("it goes on");
+            shown.extend_from_slice(&chunk[..n]);
+        }
+        assert!(shown == printed, "the terminal has got something else");
+        let mut answer = [0; 6];
+        runtime.read_exact(&mut answer).expect("it is written");
+        assert_eq!(&answer, b"answer");
+        writer.join().expect("all of it was taken");
+        next.drain(Instant::now());
     }
 
     #[test]

@@ -71,16 +71,17 @@ pub fn bind_private(path: &Path) -> Result<(UnixListener, Bound), Failure> {
         Ok(UnixListener::from(fd))
     })()
     .map_err(|e| Failure::new(exit::CONFIG, doing(), e))?;
-    let inode = std::fs::symlink_metadata(path)
-        .map(|m| m.ino())
-        .unwrap_or(0);
-    Ok((
-        bound,
+    Ok((bound, Bound::at(path)))
+}
+
+impl Bound {
+    /// The socket that is bound there already, by the program before in this process.
+    pub fn at(path: &Path) -> Bound {
         Bound {
             path: path.to_owned(),
-            inode,
-        },
-    ))
+            inode: std::fs::symlink_metadata(path).map_or(0, |m| m.ino()),
+        }
+    }
 }
 
 impl Drop for Bound {

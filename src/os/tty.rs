@@ -57,6 +57,37 @@ impl Outer {
         Ok(Some(Outer { tty, saved }))
     }
 
+    /// Takes the terminal over from the program before, which has left it raw: these are the modes it had.
+    ///
+    /// # Errors
+    /// The terminal is gone, or the numbers are no modes.
+    pub fn take_over(modes: &[u64]) -> io::Result<Outer> {
+        let tty = reopen(io::stdin().as_fd())?;
+        let mut saved: libc::termios = termios::tcgetattr(&tty)?.into();
+        let odd = |_| io::Error::from(io::ErrorKind::InvalidData);
+        let number = |at: usize| u32::try_from(modes.get(at).copied().unwrap_or(0)).map_err(odd);
+        saved.c_iflag = number(0)?;
+        saved.c_oflag = number(1)?;
+        saved.c_cflag = number(2)?;
+        saved.c_lflag = number(3)?;
+        for (key, mode) in saved.c_cc.iter_mut().zip(modes.iter().skip(4)) {
+            *key = u8::try_from(*mode).map_err(odd)?;
+        }
+        let saved = Termios::from(saved);
+        if let Ok(mut slot) = SAVED.lock() {
+            *slot = Some(saved.clone());
+        }
+        Ok(Outer { tty, saved })
+    }
+
+    /// The modes to put back, as numbers: what [`Outer::take_over`] takes.
+    pub fn saved(&self) -> Vec<u64> {
+        let modes: libc::termios = self.saved.clone().into();
+        let flags = [modes.c_iflag, modes.c_oflag, modes.c_cflag, modes.c_lflag];
+        let keys = modes.c_cc.iter().map(|key| u64::from(*key));
+        flags.into_iter().map(u64::from).chain(keys).collect()
+    }
+
     /// The modes the terminal had, for the inner pty to start with.
     pub fn modes(&self) -> &Termios {
         &self.saved

@@ -169,6 +169,11 @@ impl Found {
             .filter(|v| !v.is_empty())
     }
 
+    /// The tmux socket its pane is on: empty for tmux's default one, none outside tmux.
+    pub fn tmux(&self) -> Option<&str> {
+        self.keys.get("tmux").map(String::as_str)
+    }
+
     /// A number.
     pub fn number(&self, key: &str) -> Option<u64> {
         self.get(key)?.parse().ok()

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::handover::{Ago, CarriedFollowed};
 use super::judge::Wanted;
 use super::receipt::{Evidence, Receipt, Verdict, Witness};
 use super::recorded::{Recorded, Says};
@@ -26,6 +27,21 @@ impl Followed {
     /// Follows a message that was judged to be queued.
     pub fn new(id: String, wanted: Wanted, since: Instant) -> Followed {
         Followed { id, wanted, since }
+    }
+
+    /// Over an upgrade.
+    pub fn carried(&self, now: Instant) -> CarriedFollowed {
+        CarriedFollowed {
+            id: self.id.clone(),
+            letters: self.wanted.letters().to_owned(),
+            ago: Ago::of(self.since, now),
+        }
+    }
+
+    /// Goes on with what was carried.
+    pub fn resume(carried: CarriedFollowed, now: Instant) -> Followed {
+        let wanted = Wanted::new(&carried.letters, 0);
+        Followed::new(carried.id, wanted, carried.ago.before(now))
     }
 
     /// Whether it may be forgotten.

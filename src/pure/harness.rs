@@ -24,6 +24,8 @@ use super::view::View;
 use super::wire::{Request, State};
 use crate::units::TermSize;
 
+mod carried;
+
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {

@@ -54,6 +54,11 @@ impl Wanted {
         }
     }
 
+    /// All its letters: what a record or a composer is compared with.
+    pub fn letters(&self) -> &str {
+        self.whole.as_str()
+    }
+
     /// What a composer holds of this message.
     ///
     /// A composer that scrolls shows only the end of a long message; since it was empty before the

@@ -69,6 +69,16 @@ impl Keyboard {
 }
 
 impl Keyboard {
+    /// What was typed since the last Enter, and whether that is in the middle of a paste.
+    pub fn line(&self) -> (String, bool) {
+        (self.reader.line.clone(), self.reader.in_paste)
+    }
+
+    /// Goes on behind such a line.
+    pub fn resume(&mut self, (line, in_paste): (String, bool)) {
+        (self.reader.line, self.reader.in_paste) = (line, in_paste);
+    }
+
     /// Whether a person has typed something since the last Enter that is still to be seen.
     pub fn holds_text(&self) -> bool {
         !self.reader.line.is_empty()

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::delivery::{Delivery, KEYS_WAIT, Order, Sight, Step, WhenBusy, WhenDraft, Written};
 use super::followed::Followed;
+use super::handover::{Ago, CarriedFollowed, CarriedOrder};
 use super::harness::{Asker, Effect, Job, Now};
 use super::journal::{Fact, HowHeld, Line, Recovered};
 use super::ledger::Ledger;
@@ -55,6 +56,8 @@ pub struct Orders {
     next_step: Option<Instant>,
     /// Nothing new is taken or begun.
     draining: bool,
+    /// Nothing is begun for the moment.
+    paused: bool,
 }
 
 /// A message and who waits for its verdict.
@@ -114,7 +117,70 @@ impl Orders {
             job: None,
             next_step: None,
             draining: false,
+            paused: false,
         }
+    }
+
+    /// Begins nothing while `paused`.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// The messages that wait, over an upgrade.
+    pub fn carried(&self, now: Now) -> Vec<CarriedOrder> {
+        let carried = |waiting: &Waiting| {
+            let order = &waiting.delivery.order;
+            let left = order.deadline.saturating_duration_since(now.mono);
+            CarriedOrder {
+                id: order.id.clone(),
+                text: order.text.clone(),
+                words_at: order.words_at,
+                asked_ago: Ago::of(order.asked, now.mono),
+                left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+                when_busy: match order.when_busy {
+                    WhenBusy::Hold => "hold".into(),
+                    WhenBusy::Type => "type".into(),
+                    WhenBusy::Refuse => "refuse".into(),
+                },
+                draft_waits: order.when_draft == WhenDraft::Wait,
+                kept: order.kept,
+                askers: waiting.askers.iter().map(|asker| asker.0).collect(),
+            }
+        };
+        self.waiting.iter().map(carried).collect()
+    }
+
+    /// The messages in the runtime's own queue, over an upgrade.
+    pub fn carried_followed(&self, now: Now) -> Vec<CarriedFollowed> {
+        self.followed.iter().map(|f| f.carried(now.mono)).collect()
+    }
+
+    /// Goes on with what was carried.
+    pub fn resume(&mut self, queue: Vec<CarriedOrder>, followed: Vec<CarriedFollowed>, now: Now) {
+        for carried in queue {
+            let ago = Duration::from_millis(carried.asked_ago.0);
+            let order = Order {
+                id: carried.id,
+                text: carried.text,
+                words_at: carried.words_at,
+                asked: carried.asked_ago.before(now.mono),
+                asked_wall: now.wall - ago,
+                deadline: now.mono + Duration::from_millis(carried.left_ms).min(TIMEOUT_MAX),
+                when_busy: when_busy(Some(&carried.when_busy)),
+                when_draft: match carried.draft_waits {
+                    true => WhenDraft::Wait,
+                    false => WhenDraft::Refuse,
+                },
+                kept: carried.kept,
+            };
+            self.waiting.push_back(Waiting {
+                delivery: Delivery::new(order),
+                askers: carried.askers.into_iter().map(Asker).collect(),
+                unwritten: false,
+            });
+        }
+        self.followed
+            .extend(followed.into_iter().map(|f| Followed::resume(f, now.mono)));
     }
 
     /// Takes up what the last sidecar has left.
@@ -279,11 +345,7 @@ impl Orders {
                 asked: now.mono,
                 asked_wall: now.wall,
                 deadline: now.mono + timeout.min(TIMEOUT_MAX),
-                when_busy: match request.when_busy.as_deref() {
-                    Some("type") => WhenBusy::Type,
-                    Some("refuse") => WhenBusy::Refuse,
-                    _ => WhenBusy::Hold,
-                },
+                when_busy: when_busy(request.when_busy.as_deref()),
                 when_draft: match request.when_draft.as_deref() {
                     Some("wait") => WhenDraft::Wait,
                     _ => WhenDraft::Refuse,
@@ -486,8 +548,8 @@ impl Orders {
         effects: &mut VecDeque<Effect>,
     ) -> Moved {
         self.next_step = None;
-        let draining = self.draining;
-        let begins = |head: &&mut Waiting| !head.unwritten && (head.typing() || !draining);
+        let rests = self.draining || self.paused;
+        let begins = |head: &&mut Waiting| !head.unwritten && (head.typing() || !rests);
         let Some(head) = self.waiting.front_mut().filter(begins) else {
             return Moved::Rests;
         };
@@ -600,6 +662,15 @@ impl Waiting {
             held,
             receipt: None,
         }
+    }
+}
+
+/// What a request says of a running turn.
+fn when_busy(word: Option<&str>) -> WhenBusy {
+    match word {
+        Some("type") => WhenBusy::Type,
+        Some("refuse") => WhenBusy::Refuse,
+        _ => WhenBusy::Hold,
     }
 }
 

@@ -35,7 +35,7 @@ pub fn needed(op: &str) -> Option<Power> {
     Some(match op {
         "status" | "probe" | "screen" | "explain" => Power::Observe,
         "send" | "verify" => Power::Message,
-        "stop" | "attach" => Power::Control,
+        "stop" | "upgrade" | "attach" => Power::Control,
         _ => return None,
     })
 }

@@ -7,6 +7,9 @@
 use std::num::NonZeroU16;
 
 use super::answers::{Answers, Csi};
+use super::handover::CarriedScreen;
+use super::redraw;
+use super::unfinished::Unfinished;
 use super::whole::Whole;
 use crate::units::TermSize;
 
@@ -25,9 +28,28 @@ pub enum Said {
     Error,
 }
 
+impl Said {
+    fn word(self) -> &'static str {
+        match self {
+            Said::Idle => "idle",
+            Said::Working => "working",
+            Said::Blocked => "blocked",
+            Said::Done => "done",
+            Said::Error => "error",
+        }
+    }
+
+    fn of(word: &[u8]) -> Option<Said> {
+        use Said::{Blocked, Done, Error, Idle, Working};
+        [Idle, Working, Blocked, Done, Error]
+            .into_iter()
+            .find(|said| said.word().as_bytes() == word)
+    }
+}
+
 /// What the runtime announced outside of its cells.
 #[derive(Debug, Default)]
-struct Ears {
+pub(super) struct Ears {
     title: String,
     said: Option<Said>,
     /// How often `state=working` was announced: a turn that starts and ends within one chunk is still seen.
@@ -78,18 +100,13 @@ impl vt100::Callbacks for Ears {
         let state = rest
             .split(|b| *b == b':')
             .find_map(|field| field.strip_prefix(b"state=".as_slice()));
-        self.said = match state {
-            Some(b"idle") => Some(Said::Idle),
-            Some(b"working") => {
-                self.said_working += 1;
-                Some(Said::Working)
-            }
-            Some(b"blocked") => Some(Said::Blocked),
-            Some(b"done") => Some(Said::Done),
-            Some(b"error") => Some(Said::Error),
-            Some(b"clear") => None,
-            _ => self.said,
-        };
+        let said = state.and_then(Said::of);
+        if said == Some(Said::Working) {
+            self.said_working += 1;
+        }
+        if said.is_some() || state == Some(b"clear") {
+            self.said = said;
+        }
     }
 }
 
@@ -108,6 +125,7 @@ pub struct Cursor {
 pub struct Screen {
     parser: vt100::Parser<Ears>,
     whole: Whole,
+    unfinished: Unfinished,
     /// Counts every chunk fed, so that a caller can tell whether anything came since it looked.
     fed: u64,
 }
@@ -169,14 +187,18 @@ impl Screen {
                 Ears::default(),
             ),
             whole: Whole::default(),
+            unfinished: Unfinished::default(),
             fed: 0,
         }
     }
 
     /// Takes the next bytes the runtime printed; they may be cut anywhere.
     pub fn feed(&mut self, bytes: &[u8]) {
-        let parser = &mut self.parser;
-        self.whole.cut(bytes, |piece| process(parser, piece));
+        let (parser, unfinished) = (&mut self.parser, &mut self.unfinished);
+        self.whole.cut(bytes, |piece| {
+            unfinished.feed(piece);
+            process(parser, piece);
+        });
         self.fed += 1;
     }
 
@@ -184,6 +206,40 @@ impl Screen {
     pub fn resize(&mut self, size: TermSize) {
         self.parser.set_size(cells(size.rows), cells(size.cols));
         self.fed += 1;
+    }
+
+    /// The bytes that draw this screen on a blank one of its size, what is begun and not finished at their end;
+    /// `None` in the middle of a control string that is too long to be kept.
+    pub fn drawing(&self) -> Option<Vec<u8>> {
+        let mut bytes = redraw::bytes(self.parser.screen());
+        bytes.extend_from_slice(self.unfinished.bytes()?);
+        bytes.extend_from_slice(self.whole.held());
+        Some(bytes)
+    }
+
+    /// The rest of what an upgrade must carry.
+    pub fn carried(&self) -> CarriedScreen {
+        let ears = self.parser.callbacks();
+        CarriedScreen {
+            revision: self.fed,
+            title: ears.title.clone(),
+            said: ears.said.map(|said| said.word().into()),
+            said_working: ears.said_working,
+            in_update: ears.in_update,
+        }
+    }
+
+    /// The screen that was drawn and carried so.
+    pub fn redrawn(size: TermSize, carried: CarriedScreen, drawing: &[u8]) -> Screen {
+        let mut screen = Screen::new(size);
+        screen.feed(drawing);
+        screen.fed += carried.revision;
+        let ears = screen.parser.callbacks_mut();
+        ears.title = carried.title;
+        ears.said = carried.said.and_then(|word| Said::of(word.as_bytes()));
+        ears.said_working = carried.said_working;
+        ears.in_update = carried.in_update;
+        screen
     }
 
     /// How many times this screen was fed or resized.
@@ -450,5 +506,57 @@ mod tests {
         s.feed(b"\x07after");
         assert!(s.title().len() <= TITLE_MAX);
         assert_eq!(s.row(0), "after");
+    }
+
+    /// What the real runtimes have printed in the golden recordings: size, name and the bytes of each chunk.
+    fn recordings() -> Vec<(TermSize, String, Vec<Vec<u8>>)> {
+        use crate::pure::cast::{Event, Header};
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings");
+        let files = std::fs::read_dir(dir).expect("the recordings").flatten();
+        let casts = files.filter(|f| f.path().extension().is_some_and(|e| e == "cast"));
+        let read = casts.map(|file| {
+            let text = std::fs::read_to_string(file.path()).expect("a recording");
+            let mut lines = text.lines();
+            let header = Header::parse(lines.next().expect("a header")).expect("a header");
+            let mut reader = header.reader();
+            let events = lines.map_while(|line| reader.read(line).ok());
+            let printed = events.filter_map(|(_, event)| match event {
+                Event::Output(text) => Some(text.into_bytes()),
+                _ => None,
+            });
+            let name = file.file_name().to_string_lossy().into_owned();
+            (header.size, name, printed.collect())
+        });
+        read.collect()
+    }
+
+    #[test]
+    fn a_screen_drawn_anew_goes_on_like_the_one_it_was_drawn_after() {
+        for (size, name, chunks) in recordings() {
+            let bytes = chunks.concat();
+            // Cut at places that are nobody's boundary, the middle of sequences and characters among them.
+            for at in (1..12).map(|part| bytes.len() * part / 12) {
+                let (before, later) = bytes.split_at(at);
+                let mut original = Screen::new(size);
+                original.feed(before);
+                let Some(drawing) = original.drawing() else {
+                    continue;
+                };
+                let mut double = Screen::redrawn(size, original.carried(), &drawing);
+                let alike = |a: &Screen, b: &Screen| {
+                    let state = |s: &Screen| s.parser.screen().state_formatted();
+                    a.text() == b.text() && a.cursor() == b.cursor() && state(a) == state(b)
+                };
+                assert!(alike(&original, &double), "{name} at byte {at}");
+                assert!(double.drawing() == Some(drawing), "{name} at byte {at}");
+                for chunk in later.chunks(997) {
+                    original.feed(chunk);
+                    double.feed(chunk);
+                    assert!(alike(&original, &double), "{name}, cut at byte {at}");
+                }
+                assert_eq!(double.title(), original.title(), "{name} at byte {at}");
+                assert_eq!(double.said(), original.said(), "{name} at byte {at}");
+            }
+        }
     }
 }

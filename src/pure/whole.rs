@@ -11,6 +11,11 @@ pub struct Whole {
 }
 
 impl Whole {
+    /// The unfinished character at the end.
+    pub fn held(&self) -> &[u8] {
+        &self.held
+    }
+
     /// Calls `take` with the next bytes, cut so that no call ends inside a character.
     pub fn cut(&mut self, bytes: &[u8], mut take: impl FnMut(&[u8])) {
         let mut rest = bytes;

@@ -45,7 +45,7 @@ pub struct Hello {
 /// One request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `status`, `probe`, `send`, `verify`, `screen`, `explain`, `hook`, `stop`, `attach` or `input`.
+    /// `status`, `probe`, `send`, `verify`, `screen`, `explain`, `hook`, `stop`, `upgrade`, `attach` or `input`.
     pub op: String,
     /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one. `input`: the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +78,9 @@ pub struct Request {
     /// `hook`: the name of the runtime's event. Required there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+    /// `upgrade`: the absolute path of the new binary. Required there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// What reads: only what is newer than this number of an answer before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
@@ -122,6 +125,27 @@ pub struct StopLine {
     pub exit: String,
     /// What was done, in order.
     pub steps: Vec<super::quit::Done>,
+}
+
+/// The answer to `upgrade`, by the new binary.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpgradeLine {
+    /// `mosaic.upgrade/1`.
+    pub schema: String,
+    /// As in every [`Origin`].
+    pub tenant_id: String,
+    /// The host.
+    pub host: String,
+    /// The agent.
+    pub agent: String,
+    /// The version before.
+    pub from: String,
+    /// The version that serves now.
+    pub version: String,
+    /// How often this sidecar was replaced.
+    pub upgrades: u32,
+    /// How long no byte passed, in microseconds.
+    pub paused_us: u64,
 }
 
 /// The state of an agent.
@@ -224,6 +248,9 @@ pub struct Status {
     /// The last receipt's id and verdict.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_receipt: Option<Receipt>,
+    /// How often the sidecar was replaced by another binary.
+    #[serde(default)]
+    pub upgrades: u32,
     /// What is not as it should be.
     pub warnings: Vec<String>,
     /// The sidecar's version.

@@ -1,4 +1,4 @@
-//! `launch NAME`: what the unit (or the old script) calls. Makes the tmux session that runs the sidecar
+//! `launch NAME`, performed by `mosaic-fleet`: what the unit (or the old script) calls. Makes the tmux session that runs the sidecar
 //! and returns when the agent is up, with a clear error otherwise.
 
 use std::ffi::OsString;
@@ -59,9 +59,8 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
         .socket_dir()
         .join(format!(".{name}.launch-{}", std::process::id()));
     let (listener, bound) = socket::bind_private(&path)?;
-    let me = std::env::current_exe().doing(|| "finding our own executable".into())?;
     let argv: Vec<OsString> = vec![
-        me.into(),
+        beside::find("mosaic-agent")?.into(),
         "run".into(),
         name.as_str().into(),
         "--handoff".into(),

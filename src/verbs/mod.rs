@@ -7,9 +7,12 @@ use crate::cli::{agent, fleet, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
+mod about;
 pub mod ask;
 mod attach;
 mod beside;
+mod doctor;
+mod far;
 mod handoff;
 mod hold;
 mod hook;
@@ -17,6 +20,7 @@ mod hooks;
 mod journal;
 pub mod launch;
 mod log;
+mod mcp;
 pub mod place;
 mod program;
 mod ps;
@@ -32,6 +36,7 @@ mod show;
 mod stop;
 mod supervise;
 mod unit_files;
+mod upgrade;
 mod viewer;
 
 /// Does what the command line asks for; returns the exit code.
@@ -45,21 +50,6 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             Ok(exit::OK)
         }
         agent::Verb::Run(options) => run::run(options),
-        agent::Verb::Launch { name, quiet } => {
-            log::to_stderr();
-            let name = match name {
-                Some(name) => name,
-                None => place::name_from_environment("launch")?,
-            };
-            launch::launch(&name, quiet)
-        }
-        agent::Verb::Supervise { name } => {
-            let name = match name {
-                Some(name) => name,
-                None => place::name_from_environment("launch")?,
-            };
-            Err(beside::become_fleet(["supervise", name.as_str()]))
-        }
         agent::Verb::Send {
             options,
             json,
@@ -117,6 +107,17 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Units { verb, force, json } => {
             unit_files::units(verb, force, json).map(ExitCode::from)
         }
+        fleet::Verb::Launch(options) => {
+            log::to_stderr();
+            let name = match options.name {
+                Some(name) => name,
+                None => place::name_from_environment("launch")?,
+            };
+            match options.supervise {
+                true => supervise::supervise(&name).map(ExitCode::from),
+                false => launch::launch(&name, options.quiet).map(ExitCode::from),
+            }
+        }
         fleet::Verb::Supervise(name) => supervise::supervise(&name).map(ExitCode::from),
         fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
         fleet::Verb::Enclose(name, pid) => scope::enclose(&name, pid).map(ExitCode::from),
@@ -124,7 +125,18 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Restart { name, turn, json } => {
             stop::restart(&name, turn, json).map(ExitCode::from)
         }
+        fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
+        fleet::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => far::send(&options, json, quiet).map(ExitCode::from),
+        fleet::Verb::Doctor { json } => doctor::doctor(json).map(ExitCode::from),
+        fleet::Verb::Completions(wanted) => about::completions(wanted).map(ExitCode::from),
+        fleet::Verb::Man { page, dir } => about::man(page, dir.as_deref()).map(ExitCode::from),
+        fleet::Verb::Schema(thing) => about::schema(thing.as_deref()).map(ExitCode::from),
+        fleet::Verb::Mcp => mcp::serve().map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }

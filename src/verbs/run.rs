@@ -6,6 +6,7 @@
 //! before the next thing is taken.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use self::ending::{Ending, HANGUP};
 use self::polls::Poll;
 use self::takeover::Takeover;
+use self::upgrade::Upgrade;
 use super::handoff::{self, Report};
 use super::journal::Journal;
 use super::records::Records;
@@ -28,13 +30,14 @@ use crate::cli::agent::RunOptions;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pidfd::PidFd;
 use crate::os::process;
-use crate::os::pump::{Batch, Event, Pump};
+use crate::os::pump::{Batch, Event, Leftover, Pump};
 use crate::os::socket::Peer;
 use crate::os::tty::{self};
 use crate::os::{files, watch};
 use crate::pure::beat::Beat;
 use crate::pure::cells::Changes;
 use crate::pure::delivery::{Life, Pulse, Written};
+use crate::pure::handover::Handover;
 use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
 use crate::pure::hook;
 use crate::pure::journal::Line;
@@ -47,6 +50,7 @@ use crate::units::TermSize;
 mod ending;
 mod polls;
 mod takeover;
+mod upgrade;
 
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
@@ -60,6 +64,15 @@ const UP_AFTER: Duration = Duration::from_secs(3);
 /// # Errors
 /// What kept the runtime from being started.
 pub fn run(options: RunOptions) -> Result<u8, Failure> {
+    if options.can_take_over {
+        let mut document = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut document);
+        read.doing(|| "reading the handover".into())?;
+        return upgrade::can_take_over(&document);
+    }
+    if let Some(number) = options.take_over {
+        return take_over(&options, number);
+    }
     setup::show_runtime_in_pane(&options);
     install_panic_hook();
     process::keep_memory_small();
@@ -76,7 +89,7 @@ pub fn run(options: RunOptions) -> Result<u8, Failure> {
         process::replace_environment(vars, handoff::belongs_to_pane);
         launcher = Some(stream);
     }
-    let result = setup::prepare(&options).and_then(|sidecar| serve(sidecar, &mut launcher));
+    let result = setup::prepare(&options).and_then(|sidecar| serve(sidecar, None, &mut launcher));
     if let Err(failure) = &result {
         handoff::report(
             launcher,
@@ -89,11 +102,28 @@ pub fn run(options: RunOptions) -> Result<u8, Failure> {
     result
 }
 
+/// Goes on as the sidecar that was replaced by this binary.
+fn take_over(options: &RunOptions, number: i32) -> Result<u8, Failure> {
+    install_panic_hook();
+    process::keep_memory_small();
+    let left = upgrade::left(number)?;
+    let name = match &options.name {
+        Some(name) => name.clone(),
+        None => super::place::name_from_environment("run")?,
+    };
+    let sidecar = setup::take_over(name, &left)?;
+    serve(sidecar, Some(left), &mut None)
+}
+
 fn readable(fd: BorrowedFd<'_>) -> Result<AsyncFd<OwnedFd>, Failure> {
     watch::readable(fd).doing(|| "preparing to wait".into())
 }
 
-fn serve(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
+fn serve(
+    sidecar: Sidecar,
+    taken: Option<Handover>,
+    launcher: &mut Option<UnixStream>,
+) -> Result<u8, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -101,11 +131,15 @@ fn serve(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8, Fail
         .doing(|| "starting the event loop".into())
         .and_then(|runtime| {
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, live(sidecar, launcher))
+            local.block_on(&runtime, live(sidecar, taken, launcher))
         })
 }
 
-async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8, Failure> {
+async fn live(
+    sidecar: Sidecar,
+    taken: Option<Handover>,
+    launcher: &mut Option<UnixStream>,
+) -> Result<u8, Failure> {
     let outer_fd = match &sidecar.outer {
         Some(outer) => Some(
             outer
@@ -118,16 +152,23 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         .pty
         .duplicate()
         .doing(|| "duplicating the pty".into())?;
-    let pump = Pump::start(outer_fd, master).doing(|| "starting the byte pump".into())?;
+    let goes_on = taken.is_some();
+    let mut taken = taken.unwrap_or_default();
+    let left = Leftover {
+        to_outer: std::mem::take(&mut taken.to_outer),
+        to_inner: std::mem::take(&mut taken.to_inner),
+        keys: std::mem::take(&mut taken.keys),
+    };
+    let pump = Pump::start(outer_fd, master, left).doing(|| "starting the byte pump".into())?;
     let pidfd = PidFd::open(sidecar.child).doing(|| "watching the runtime".into())?;
     server::raise_file_limit();
     let (ask, mut asked) = mpsc::channel(256);
     let clients = Clients::serve(
         sidecar.listener.try_clone().doing(|| "serving".into())?,
-        ask,
+        ask.clone(),
+        upgrade::adopt_clients(&mut taken),
     )
     .doing(|| "serving the ack socket".into())?;
-    clients.greet_with(server::hello_line(sidecar.place.origin(&sidecar.name)));
     let now = now();
     let profiles = Profiles::with(&files::profile_files(&sidecar.place.settings.profile_dir));
     let tag = format!(
@@ -135,14 +176,16 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         std::process::id(),
         crate::pure::receipt::unix_ms(now.wall)
     );
-    let mut harness = Harness::new(
-        profiles,
-        sidecar.size,
-        sidecar.place.settings.interval,
-        tag,
-        now,
-    );
-    let journal = take_up(&sidecar, &mut harness, now);
+    let (size, interval) = (sidecar.size, sidecar.place.settings.interval);
+    let mut harness = match goes_on {
+        true => {
+            let carried = std::mem::take(&mut taken.harness);
+            let carried = (carried, taken.drawing.as_slice());
+            Harness::resume(profiles, (size, interval), tag, carried, now)
+        }
+        false => Harness::new(profiles, size, interval, tag, now),
+    };
+    let journal = take_up(&sidecar, &mut harness, goes_on, now);
     let mut alarm = watch::Alarm::new().doing(|| "making a timer".into())?;
     let alarm_fd = readable(alarm.readable())?;
     let (pump_fd, pid_fd, signal_fd) = (
@@ -155,20 +198,41 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         pump,
         harness,
         clients,
-        waiting: HashMap::new(),
+        ask,
+        waiting: taken
+            .waiting
+            .iter()
+            .map(|(asker, client)| (Asker(*asker), server::ClientId(*client)))
+            .collect(),
         polls: Vec::new(),
         readers: Vec::new(),
         takeover: None,
         changes: Changes::default(),
         records: Records::default(),
         journal,
-        seq: 0,
+        seq: taken.seq,
         ending: Ending::default(),
-        panics: 0,
-        hooks: hook::Heard::default(),
+        upgrade: None,
+        upgrades: taken.upgrades,
+        panics: taken.panics,
+        hooks: taken.hooks.clone(),
         since: now,
         up: launcher.take(),
     };
+    at_work.greet();
+    if goes_on {
+        at_work.tell_upgraded(&taken);
+        let state = at_work.harness.state().0;
+        let polls = taken.polls.into_iter();
+        let polls = polls.filter_map(|poll| Poll::resume(poll, state, now.mono));
+        at_work.go_on_reading(polls.collect());
+        at_work.takeover = taken.attached.map(Takeover::resume);
+        if let Some((client, ..)) = taken.attached {
+            at_work.clients.may_be_silent(server::ClientId(client));
+        }
+        // Signals that came while nobody listened have waited; a size is looked at all the same.
+        at_work.follow_size();
+    }
     let mut batch = Batch::default();
     let mut ended_seen = false;
     at_work.handle(Input::Tick);
@@ -202,17 +266,22 @@ async fn live(sidecar: Sidecar, launcher: &mut Option<UnixStream>) -> Result<u8,
         }
         at_work.go_on();
         at_work.answer_polls(Instant::now());
+        at_work.go_on_upgrading(&mut asked).await?;
     }
     Ok(at_work.finish().await)
 }
 
 /// Goes on with the messages of the sidecar before, or of the model before the one that failed, and in its place.
-fn take_up(sidecar: &Sidecar, harness: &mut Harness, now: Now) -> Journal {
+fn take_up(sidecar: &Sidecar, harness: &mut Harness, goes_on: bool, now: Now) -> Journal {
     if sidecar.outer.is_none() {
         harness.be_the_terminal();
     }
     let path = sidecar.place.journal(&sidecar.name);
-    let (mut journal, recovered) = Journal::read(&path, now.wall);
+    let (mut journal, mut recovered) = Journal::read(&path, now.wall);
+    if goes_on {
+        // The queue was handed over, with those in it that no journal keeps.
+        recovered.held.clear();
+    }
     harness.recover(recovered, now);
     journal.begin(&harness.journal(now));
     journal
@@ -231,6 +300,8 @@ struct AtWork {
     pump: Pump,
     harness: Harness,
     clients: Clients,
+    /// Where the connections send their requests.
+    ask: mpsc::Sender<Heard>,
     /// Which client waits for the verdict the harness knows by this number.
     waiting: HashMap<Asker, server::ClientId>,
     /// Readers that wait for something new.
@@ -247,6 +318,10 @@ struct AtWork {
     journal: Journal,
     seq: u64,
     ending: Ending,
+    /// An upgrade that was asked for.
+    upgrade: Option<Upgrade>,
+    /// How often this sidecar was replaced by another binary.
+    upgrades: u32,
     /// How often the screen model has failed.
     panics: u32,
     /// What the runtime's hooks have told.
@@ -266,6 +341,9 @@ impl AtWork {
             deadline = deadline.min(self.since.mono + UP_AFTER);
         }
         if let Some(at) = self.records.next_look() {
+            deadline = deadline.min(at);
+        }
+        if let Some(at) = self.next_upgrade() {
             deadline = deadline.min(at);
         }
         if let Some(at) = self.next_poll() {
@@ -486,7 +564,7 @@ impl AtWork {
         let profiles = Profiles::with(&files::profile_files(&settings.profile_dir));
         let now = now();
         self.harness = Harness::new(profiles, self.sidecar.size, settings.interval, tag, now);
-        self.journal = take_up(&self.sidecar, &mut self.harness, now);
+        self.journal = take_up(&self.sidecar, &mut self.harness, false, now);
         if self.ending.is_draining() {
             self.harness.drain(now);
         }
@@ -559,13 +637,21 @@ impl AtWork {
                 }
                 self.answer(client, asker, peer, request);
             }
-            Heard::Gone { asker } => {
-                self.forget_poll(asker);
-                if self.waiting.remove(&asker).is_some() {
-                    self.handle(Input::AskerGone(asker));
-                }
-            }
+            Heard::Gone { asker } => self.forget_asker(asker),
         }
+    }
+
+    /// The connection of a request is gone.
+    fn forget_asker(&mut self, asker: Asker) {
+        self.forget_poll(asker);
+        if self.waiting.remove(&asker).is_some() {
+            self.handle(Input::AskerGone(asker));
+        }
+    }
+
+    /// What every new connection is told first.
+    fn greet(&self) {
+        self.clients.greet_with(server::hello_line(self.origin()));
     }
 
     fn answer(
@@ -605,6 +691,7 @@ impl AtWork {
             }
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
+            "upgrade" => self.take_upgrade(client, &request),
             "attach" => self.take_attach(client, peer, &request),
             "input" => self.take_input(client, &request),
             op => {
@@ -669,6 +756,7 @@ impl AtWork {
             record_trouble: self.records.trouble(),
             journal_trouble: self.journal.trouble.as_deref(),
             hooks: &self.hooks,
+            upgrades: self.upgrades,
             viewers: self.readers(),
             attached: self.attached().map(|who| (who.pid, who.since_ms)),
         };

@@ -7,19 +7,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
 use crate::failure::exit;
+use crate::os::replace;
 use crate::os::socket::{self, Peer};
 use crate::pure::explain::ExplainLine;
+use crate::pure::handover::CarriedClient;
 use crate::pure::harness::{Asker, Harness, Now};
 use crate::pure::hook;
 use crate::pure::receipt::{Receipt, Verdict};
@@ -47,7 +50,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientId(u64);
+pub struct ClientId(pub u64);
 
 /// What came in.
 pub enum Heard {
@@ -71,45 +74,101 @@ pub enum Heard {
 
 type Answers = Rc<RefCell<HashMap<ClientId, mpsc::Sender<Vec<u8>>>>>;
 
-/// The connections.
-pub struct Clients {
+/// A connection that is handed over: what is known of it, and its descriptor.
+pub type Handed = (CarriedClient, OwnedFd);
+
+/// Where connections go when they are to be handed over.
+#[derive(Default)]
+struct Handing {
+    now: Cell<bool>,
+    told: Notify,
+    handed: RefCell<Vec<Handed>>,
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct Shared {
+    ask: mpsc::Sender<Heard>,
     answers: Answers,
-    accepting: JoinHandle<()>,
     count: Rc<Cell<usize>>,
+    /// Bytes of unfinished requests of all clients.
+    held: Rc<Cell<usize>>,
+    handing: Rc<Handing>,
+    /// The number of the last connection.
+    last: Rc<Cell<u64>>,
     /// The connection that is not closed for being silent.
     patient: Rc<Cell<Option<ClientId>>>,
+}
+
+/// The connections.
+pub struct Clients {
+    shared: Shared,
+    accepting: JoinHandle<()>,
     greeting: Rc<RefCell<Vec<u8>>>,
 }
 
 impl Clients {
-    /// Starts accepting. Requests are sent to `ask`.
+    /// Starts accepting, and goes on with the connections that were handed over. Requests are sent to `ask`.
     ///
     /// # Errors
     /// The listener cannot be watched.
     pub fn serve(
         listener: std::os::unix::net::UnixListener,
         ask: mpsc::Sender<Heard>,
+        (handed, last): (Vec<Handed>, u64),
     ) -> io::Result<Clients> {
         let listener = UnixListener::from_std(listener)?;
-        let answers = Answers::default();
-        let count = Rc::new(Cell::new(0));
-        let patient = Rc::new(Cell::new(None));
-        let greeting = Rc::new(RefCell::new(Vec::new()));
-        let accepting = spawn_local(accept(
-            listener,
+        let shared = Shared {
             ask,
-            Rc::clone(&answers),
-            Rc::clone(&count),
-            Rc::clone(&patient),
-            Rc::clone(&greeting),
-        ));
+            answers: Answers::default(),
+            count: Rc::default(),
+            held: Rc::default(),
+            handing: Rc::default(),
+            last: Rc::new(Cell::new(last)),
+            patient: Rc::default(),
+        };
+        for (carried, fd) in handed {
+            let stream = std::os::unix::net::UnixStream::from(fd);
+            let Ok(stream) = UnixStream::from_std(stream) else {
+                continue;
+            };
+            let Ok(peer) = socket::peer(&stream) else {
+                continue;
+            };
+            let mut client = Connection::new(&shared, ClientId(carried.id), peer);
+            client.asked = carried.asked;
+            client.buffer = carried.unread;
+            client.account();
+            spawn_local(client.serve(stream, Vec::new(), carried.waits));
+        }
+        let greeting = Rc::default();
+        let accepting = spawn_local(accept(listener, shared.clone(), Rc::clone(&greeting)));
         Ok(Clients {
-            answers,
+            shared,
             accepting,
-            count,
-            patient,
             greeting,
         })
+    }
+
+    /// Takes every connection from here: what is known of it, its descriptor, and the number of the last one. A
+    /// connection that is in the middle of taking an answer stays, and ends with us.
+    pub async fn hand_over(&self) -> (Vec<Handed>, u64) {
+        self.accepting.abort();
+        let handing = &self.shared.handing;
+        handing.now.set(true);
+        handing.told.notify_waiters();
+        self.idle().await;
+        (handing.handed.take(), self.shared.last.get())
+    }
+
+    /// Waits a moment for the connections to end.
+    async fn idle(&self) {
+        for _ in 0..50 {
+            if self.shared.count.get() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// The first line every client gets.
@@ -119,49 +178,35 @@ impl Clients {
 
     /// Answers a client; one that is gone does not matter.
     pub fn answer(&self, client: ClientId, line: &[u8]) {
-        if let Some(sender) = self.answers.borrow().get(&client) {
+        if let Some(sender) = self.shared.answers.borrow().get(&client) {
             let _ = sender.try_send(line.to_vec());
         }
     }
 
     /// This connection, and no other before it, is not closed for being silent.
     pub fn may_be_silent(&self, client: ClientId) {
-        self.patient.set(Some(client));
+        self.shared.patient.set(Some(client));
     }
 
     /// Whether a connection is still there.
     pub fn is_open(&self, client: ClientId) -> bool {
-        self.answers.borrow().contains_key(&client)
+        self.shared.answers.borrow().contains_key(&client)
     }
 
     /// Closes every connection.
     pub fn drop_all(&self) {
-        self.answers.borrow_mut().clear();
+        self.shared.answers.borrow_mut().clear();
     }
 
     /// Stops accepting and gives the last answers a moment to go out.
     pub async fn finish(&self) {
         self.accepting.abort();
         self.drop_all();
-        for _ in 0..50 {
-            if self.count.get() == 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        self.idle().await;
     }
 }
 
-async fn accept(
-    listener: UnixListener,
-    ask: mpsc::Sender<Heard>,
-    answers: Answers,
-    count: Rc<Cell<usize>>,
-    patient: Rc<Cell<Option<ClientId>>>,
-    greeting: Rc<RefCell<Vec<u8>>>,
-) {
-    let held = Rc::new(Cell::new(0));
-    let mut next = 0;
+async fn accept(listener: UnixListener, shared: Shared, greeting: Rc<RefCell<Vec<u8>>>) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -178,109 +223,191 @@ async fn accept(
             tracing::warn!("refused a connection of uid {}", peer.uid);
             continue;
         }
-        if count.get() >= CLIENTS_MAX {
+        if shared.count.get() >= CLIENTS_MAX {
             // Told without waiting: a full client does not hold up the next one.
             let _ = stream.try_write(b"{\"schema\":\"mosaic.error/1\",\"error\":\"overloaded\",\"message\":\"too many connections\",\"exit\":75}\n");
             continue;
         }
-        next += 1;
-        let client = Connection {
-            id: ClientId(next),
-            peer,
-            ask: ask.clone(),
-            answers: Rc::clone(&answers),
-            count: Rc::clone(&count),
-            patient: Rc::clone(&patient),
-            held: Rc::clone(&held),
-            mine: 0,
-            buffer: Vec::new(),
-        };
-        let hello = greeting.borrow().clone();
-        count.set(count.get() + 1);
-        spawn_local(client.serve(stream, hello));
+        let id = shared.last.get() + 1;
+        shared.last.set(id);
+        let client = Connection::new(&shared, ClientId(id), peer);
+        spawn_local(client.serve(stream, greeting.borrow().clone(), false));
     }
 }
 
 struct Connection {
     id: ClientId,
     peer: Peer,
-    ask: mpsc::Sender<Heard>,
-    answers: Answers,
-    count: Rc<Cell<usize>>,
-    patient: Rc<Cell<Option<ClientId>>>,
-    /// Bytes of unfinished requests of all clients, and of this one.
-    held: Rc<Cell<usize>>,
+    shared: Shared,
+    /// How many requests it has made.
+    asked: u64,
+    /// Bytes of its unfinished requests.
     mine: usize,
     buffer: Vec<u8>,
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.count.set(self.count.get() - 1);
-        self.held.set(self.held.get() - self.mine);
+        let shared = &self.shared;
+        shared.count.set(shared.count.get() - 1);
+        shared.held.set(shared.held.get() - self.mine);
         // The map may be borrowed only if we are dropped by its own clearing, which holds no entry of ours then.
-        if let Ok(mut answers) = self.answers.try_borrow_mut() {
+        if let Ok(mut answers) = shared.answers.try_borrow_mut() {
             answers.remove(&self.id);
         }
     }
 }
 
+/// How a wait of a connection ended.
+enum Came<T> {
+    This(T),
+    /// It is to be handed over.
+    Handing,
+}
+
 impl Connection {
-    async fn serve(mut self, mut stream: UnixStream, hello: Vec<u8>) {
-        if !write(&mut stream, &hello).await {
-            return;
+    fn new(shared: &Shared, id: ClientId, peer: Peer) -> Connection {
+        shared.count.set(shared.count.get() + 1);
+        Connection {
+            id,
+            peer,
+            shared: shared.clone(),
+            asked: 0,
+            mine: 0,
+            buffer: Vec::new(),
         }
-        let (send, mut answer) = mpsc::channel(1);
-        self.answers.borrow_mut().insert(self.id, send);
-        let mut asked = 0;
-        loop {
-            let line = match self.line(&mut stream).await {
-                Ok(Some(line)) => line,
-                Ok(None) => return,
-                Err((word, message)) => {
-                    let line = bare_error(word, &message);
-                    let _ = write(&mut stream, &line).await;
-                    return;
-                }
-            };
-            let request = match wire::parse(&line) {
-                Ok(request) => request,
-                Err((word, message)) => {
-                    if !write(&mut stream, &bare_error(word, &message)).await {
-                        return;
-                    }
-                    continue;
-                }
-            };
-            drop(line);
-            asked += 1;
-            let asker = Asker((self.id.0 << 24) | asked);
-            let heard = Heard::Request {
-                client: self.id,
-                asker,
-                peer: self.peer,
-                request: Box::new(request),
-            };
-            if self.ask.send(heard).await.is_err() {
+    }
+
+    /// From now on answers for it are taken.
+    fn listen(&self) -> mpsc::Receiver<Vec<u8>> {
+        let (send, answer) = mpsc::channel(1);
+        self.shared.answers.borrow_mut().insert(self.id, send);
+        answer
+    }
+
+    /// The number of its last request.
+    fn asker(&self) -> Asker {
+        Asker((self.id.0 << 24) | self.asked)
+    }
+
+    /// Greets, asks and answers until the end; `waits`: the last request is not answered yet.
+    fn serve(
+        mut self,
+        mut stream: UnixStream,
+        hello: Vec<u8>,
+        mut waits: bool,
+    ) -> impl Future<Output = ()> {
+        // Before it is first polled: an answer may be there at once.
+        let mut answer = self.listen();
+        async move {
+            if !write(&mut stream, &hello).await {
                 return;
             }
-            let answer = loop {
-                tokio::select! {
-                    answer = answer.recv() => break answer,
-                    // More requests may come before the answer: they wait. The end is what matters.
-                    open = self.more(&mut stream) => {
-                        if !open {
-                            let _ = self.ask.send(Heard::Gone { asker }).await;
+            loop {
+                if !waits {
+                    let line = match self.next_line(&mut stream).await {
+                        Came::Handing => return self.hand_over(stream, false),
+                        Came::This(Ok(Some(line))) => line,
+                        Came::This(Ok(None)) => return,
+                        Came::This(Err((word, message))) => {
+                            let line = bare_error(word, &message);
+                            let _ = write(&mut stream, &line).await;
                             return;
                         }
+                    };
+                    let request = match wire::parse(&line) {
+                        Ok(request) => request,
+                        Err((word, message)) => {
+                            if !write(&mut stream, &bare_error(word, &message)).await {
+                                return;
+                            }
+                            continue;
+                        }
+                    };
+                    drop(line);
+                    self.asked += 1;
+                    let heard = Heard::Request {
+                        client: self.id,
+                        asker: self.asker(),
+                        peer: self.peer,
+                        request: Box::new(request),
+                    };
+                    if self.shared.ask.send(heard).await.is_err() {
+                        return;
                     }
                 }
-            };
-            match answer {
-                Some(answer) if write(&mut stream, &answer).await => {}
-                _ => return,
+                waits = false;
+                let line = match self.next_answer(&mut stream, &mut answer).await {
+                    Came::Handing => return self.hand_over(stream, true),
+                    Came::This(line) => line,
+                };
+                match line {
+                    Some(line) if write(&mut stream, &line).await => {}
+                    _ => return,
+                }
             }
         }
+    }
+
+    async fn next_line(
+        &mut self,
+        stream: &mut UnixStream,
+    ) -> Came<Result<Option<Vec<u8>>, (&'static str, String)>> {
+        let handing = Rc::clone(&self.shared.handing);
+        let told = handing.told.notified();
+        if handing.now.get() {
+            return Came::Handing;
+        }
+        tokio::select! {
+            line = self.line(stream) => Came::This(line),
+            () = told => Came::Handing,
+        }
+    }
+
+    /// The answer to the last request; none if the other end is gone.
+    async fn next_answer(
+        &mut self,
+        stream: &mut UnixStream,
+        answer: &mut mpsc::Receiver<Vec<u8>>,
+    ) -> Came<Option<Vec<u8>>> {
+        let handing = Rc::clone(&self.shared.handing);
+        loop {
+            let told = handing.told.notified();
+            if let Ok(line) = answer.try_recv() {
+                return Came::This(Some(line));
+            }
+            if handing.now.get() {
+                return Came::Handing;
+            }
+            tokio::select! {
+                line = answer.recv() => return Came::This(line),
+                () = told => {}
+                // More requests may come before the answer: they wait. The end is what matters.
+                open = self.more(stream) => {
+                    if !open {
+                        let asker = self.asker();
+                        let _ = self.shared.ask.send(Heard::Gone { asker }).await;
+                        return Came::This(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves its descriptor and what is known of it.
+    fn hand_over(mut self, stream: UnixStream, waits: bool) {
+        let Ok(stream) = stream.into_std() else {
+            return;
+        };
+        let fd = OwnedFd::from(stream);
+        let carried = CarriedClient {
+            fd: replace::number(&fd),
+            id: self.id.0,
+            asked: self.asked,
+            waits,
+            unread: std::mem::take(&mut self.buffer),
+        };
+        self.shared.handing.handed.borrow_mut().push((carried, fd));
     }
 
     /// The next line, without its line feed; `None` at the end.
@@ -305,7 +432,7 @@ impl Connection {
                     format!("a request line has at most {LINE_MAX} bytes"),
                 ));
             }
-            let patience = if self.buffer.is_empty() && self.patient.get() == Some(self.id) {
+            let patience = if self.buffer.is_empty() && self.shared.patient.get() == Some(self.id) {
                 Duration::MAX
             } else if self.buffer.is_empty() {
                 IDLE_LASTS
@@ -316,7 +443,7 @@ impl Connection {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return Ok(None),
             }
-            if self.held.get() > HELD_MAX {
+            if self.shared.held.get() > HELD_MAX {
                 return Err(("overloaded", "too many large requests at once".into()));
             }
         }
@@ -345,8 +472,8 @@ impl Connection {
     }
 
     fn account(&mut self) {
-        self.held
-            .set(self.held.get() - self.mine + self.buffer.len());
+        let held = &self.shared.held;
+        held.set(held.get() - self.mine + self.buffer.len());
         self.mine = self.buffer.len();
     }
 }
@@ -455,6 +582,8 @@ pub struct Facts<'a> {
     pub journal_trouble: Option<&'a str>,
     /// What the runtime's hooks have told.
     pub hooks: &'a hook::Heard,
+    /// How often the sidecar was replaced.
+    pub upgrades: u32,
     /// How many watch the screen.
     pub viewers: usize,
     /// Who has taken over: its pid, and since when in Unix milliseconds.
@@ -523,6 +652,7 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         hooks: facts.hooks.clone(),
         exit: ended.map(crate::pure::harness::Ended::words),
         last_receipt: harness.ledger().last().cloned(),
+        upgrades: facts.upgrades,
         warnings,
         version: env!("CARGO_PKG_VERSION").into(),
     })

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::place::Place;
 use super::program;
@@ -14,7 +14,8 @@ use crate::failure::{Doing, Failure, exit};
 use crate::os::pty::Pty;
 use crate::os::signals::Signals;
 use crate::os::tty::{self, Outer};
-use crate::os::{files, process, socket};
+use crate::os::{files, process, replace, socket};
+use crate::pure::handover::Handover;
 use crate::units::{AgentName, TermSize};
 
 /// In tmux, starts this program again under the runtime's name, so that `pane_current_command` shows
@@ -56,7 +57,7 @@ pub struct Sidecar {
     /// The tmux socket its pane lives on, if it is in tmux.
     pub tmux_socket: Option<String>,
     /// Held: nobody else owns this agent.
-    pub _locks: Vec<files::Lock>,
+    pub locks: Vec<files::Lock>,
     /// The ack socket.
     pub listener: UnixListener,
     /// The ack socket's path, removed at the end.
@@ -122,7 +123,7 @@ pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
         name,
         place,
         socket_path,
-        _locks: locks,
+        locks,
         listener,
         bound,
         signals,
@@ -131,6 +132,47 @@ pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
         size,
         child,
         started: SystemTime::now(),
+        boot: process::boot_id(),
+    })
+}
+
+/// Takes over what the program before has left open for the agent of this name.
+///
+/// # Errors
+/// It is not there. The runtime ends with us then.
+pub fn take_over(name: AgentName, handover: &Handover) -> Result<Sidecar, Failure> {
+    let doing = || format!("taking over {name} from the sidecar before");
+    let place = Place::here()?;
+    super::log::to_file(&place.settings.run_dir.join(format!("{name}.log")));
+    let held = &handover.held;
+    let pty = Pty::adopt(replace::adopt(held.master).doing(doing)?);
+    let listener = UnixListener::from(replace::adopt(held.listener).doing(doing)?);
+    let locks = held
+        .locks
+        .iter()
+        .map(|number| replace::adopt(*number).and_then(files::Lock::adopt))
+        .collect::<Result<Vec<_>, _>>()
+        .doing(doing)?;
+    let socket_path = place.socket(&name);
+    let bound = socket::Bound::at(&socket_path);
+    let signals = Signals::listen().doing(doing)?;
+    replace::release_signals();
+    let modes = handover.terminal.as_deref();
+    let outer = modes.map(Outer::take_over).transpose().doing(doing)?;
+    Ok(Sidecar {
+        name: name.clone(),
+        place,
+        socket_path,
+        tmux_socket: handover.tmux.clone(),
+        locks,
+        listener,
+        bound,
+        signals,
+        outer,
+        pty,
+        size: TermSize::of(handover.size),
+        child: handover.child,
+        started: UNIX_EPOCH + Duration::from_millis(handover.started_ms),
         boot: process::boot_id(),
     })
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 mod client;
 mod demo;
+pub mod far;
 mod fleet;
 mod manager;
 mod pane;

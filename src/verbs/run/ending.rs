@@ -86,6 +86,11 @@ impl Ending {
         self.stop.is_some()
     }
 
+    /// Whether the end has begun, however.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stop.is_some() || self.kill_at.is_some() || !matches!(self.left, Left::Unknown)
+    }
+
     fn note(&mut self, step: &'static str, result: &'static str) {
         if let Some(stop) = &mut self.stop {
             stop.note(step, result, Instant::now());

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{AtWork, now};
+use crate::pure::handover::CarriedPoll;
 use crate::pure::harness::Asker;
 use crate::pure::wire::{self, Request, ScreenLine, State};
 use crate::verbs::server::{self, ClientId};
@@ -36,6 +37,31 @@ pub(super) struct Poll {
     until: Instant,
 }
 
+impl Poll {
+    /// Over an upgrade.
+    pub(super) fn carried(&self, now: Instant) -> CarriedPoll {
+        let left = self.until.saturating_duration_since(now).as_millis();
+        CarriedPoll {
+            client: self.client.0,
+            asker: self.asker.0,
+            request: String::from_utf8_lossy(&wire::line(&*self.request)).into_owned(),
+            left_ms: u64::try_from(left).unwrap_or(0),
+        }
+    }
+
+    /// Goes on with what was carried.
+    pub(super) fn resume(carried: CarriedPoll, state: State, now: Instant) -> Option<Poll> {
+        Some(Poll {
+            client: ClientId(carried.client),
+            asker: Asker(carried.asker),
+            request: Box::new(wire::parse(carried.request.as_bytes()).ok()?),
+            state,
+            not_before: now,
+            until: now + Duration::from_millis(carried.left_ms).min(WAIT_MAX),
+        })
+    }
+}
+
 impl AtWork {
     /// Answers a request now or, if it asks to wait and there is nothing new yet, later.
     pub(super) fn take_poll(&mut self, client: ClientId, asker: Asker, request: Box<Request>) {
@@ -57,6 +83,12 @@ impl AtWork {
             not_before: now + self.until_next_frame(now),
             until: now + wait,
         });
+    }
+
+    /// Goes on with those of the sidecar before.
+    pub(super) fn go_on_reading(&mut self, polls: Vec<Poll>) {
+        self.readers = polls.iter().map(|poll| poll.client).collect();
+        self.polls = polls;
     }
 
     /// Readers are answered all at once, so that they share the work.

@@ -18,6 +18,22 @@ pub(super) struct Takeover {
     pub(super) since_ms: u64,
 }
 
+impl Takeover {
+    /// Over an upgrade: connection, pid, since when.
+    pub(super) fn carried(&self) -> (u64, u64, u64) {
+        (self.client.0, self.pid, self.since_ms)
+    }
+
+    /// Goes on with what was carried.
+    pub(super) fn resume((client, pid, since_ms): (u64, u64, u64)) -> Takeover {
+        Takeover {
+            client: ClientId(client),
+            pid,
+            since_ms,
+        }
+    }
+}
+
 impl AtWork {
     /// Who has the agent, if somebody does.
     pub(super) fn attached(&self) -> Option<&Takeover> {
