@@ -140,8 +140,8 @@ impl Viewport {
         let (rows, cols) = (mirror.rows.len(), usize::from(mirror.cols));
         if self.follows {
             let row = usize::from(mirror.cursor.0);
-            let low = (row + 1 + BELOW).saturating_sub(height);
-            self.at.0 = self.at.0.clamp(low, row.max(low));
+            let low = (row + 1 + BELOW).saturating_sub(height).min(row);
+            self.at.0 = self.at.0.clamp(low, row);
             let col = usize::from(mirror.cursor.1);
             self.at.1 = (col + 1).saturating_sub(width);
         }
