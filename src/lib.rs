@@ -29,6 +29,8 @@
 //!              before its first byte: Effect::Journal -> verbs::journal, which the next sidecar reads
 //!              meanwhile: the runtime's own record -> verbs::records -> pure::judge
 //! a beat       pure::harness (Effect::Beat) -> pure::beat -> os::files, written beside and renamed
+//! a picture    verbs::viewer -> `screen` with cells -> verbs::run::polls -> pure::cells -> pure::mirror -> pure::viewport -> os::stage
+//! a hand       verbs::viewer::hand -> `input` -> verbs::run::takeover -> os::pump, where it is a key of the terminal
 //! a launch     verbs::launch -> os::tmux new-session -> verbs::run; environment and readiness by verbs::handoff
 //! a unit       verbs::supervise -> `launch` as a child -> os::pidfd, verbs::ask -> os::notify -> systemd
 //!              verbs::launch -> verbs::scope -> os::systemd: the pane's process gets a scope of its own

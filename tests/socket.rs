@@ -56,6 +56,16 @@ fn every_document_is_as_its_schema_says() {
     fits("status", &client.ask(&status()));
     fits("status", &client.ask(&json!({"op": "probe"})));
     fits("screen", &client.ask(&json!({"op": "screen"})));
+    let cells = json!({"op": "screen", "cells": true});
+    fits("request", &cells);
+    fits("screen", &client.ask(&cells));
+    let attach = json!({"op": "attach", "steal": true});
+    fits("request", &attach);
+    fits("status", &client.ask(&attach));
+    let input = json!({"op": "input", "text": ""});
+    fits("request", &input);
+    fits("screen", &client.ask(&cells));
+    fits("status", &client.ask(&input));
     fits(
         "receipt",
         &client.ask(&json!({"op": "verify", "id": "m-1"})),
@@ -66,6 +76,9 @@ fn every_document_is_as_its_schema_says() {
     );
     fits("error", &client.ask(&json!({"op": "verify"})));
     fits("error", &client.ask(&json!({"op": "dance"})));
+    let taken = Client::greeted(&socket).ask(&json!({"op": "attach"}));
+    fits("error", &taken);
+    assert_eq!(taken["error"], "taken");
     let ps = demo.sandbox.command(FLEET).args(["ps", "--json"]).output();
     let ps = serde_json::from_slice(&ps.expect("ps runs").stdout).expect("ps prints JSON");
     fits("ps", &ps);

@@ -128,6 +128,7 @@ Verbs
   verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
   status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
   tail NAME [-n N] [--follow]  the screen and what has left it, as text (`tail --help`)
+  watch NAME, attach NAME      its screen, live; take it over (mosaic-fleet --help)
   explain NAME                 which rules fired on the screen, and why the state is what it is
   explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
   replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
@@ -181,8 +182,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "events" | "explain" | "hooks" | "launch" | "probe" | "replay" | "restart" | "status"
-        | "stop" | "tail" | "units" | "upgrade" => {
+        "attach" | "events" | "explain" | "hooks" | "launch" | "probe" | "replay" | "restart"
+        | "screen" | "status" | "stop" | "tail" | "units" | "upgrade" | "watch" => {
             of_fleet(verb.as_str(), parser.raw_args()?.collect())
         }
         other => Err(format!("there is no verb {other:?}").into()),

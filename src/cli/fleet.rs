@@ -7,7 +7,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::agent::seconds;
-use super::{past, show};
+use super::{past, show, viewing};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -80,6 +80,8 @@ pub enum Verb {
     Past(past::Verb),
     /// Replace running sidecars by another binary.
     Upgrade(super::upgrade::Options),
+    /// Look at one agent, or take it over.
+    View(viewing::Verb),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
@@ -113,6 +115,10 @@ Verbs
   events NAME | --all              state changes, receipts and control acts as JSON lines, as they happen;
                                    --after CURSOR, --kinds, --exec CMD, --notify (events --help)
   tail NAME [-n N] [--follow] [--ansi]   the screen and what has left it, as text (tail --help)
+  watch NAME                       its screen, live and read-only; never resizes it; q leaves
+  attach NAME [--steal]            take it over: in its tmux session, or here if it has none (Ctrl-] leaves);
+                                   one at a time, --steal sends the other one away
+  screen NAME [--json|--svg]       its screen now: text, cells with cursor and modes, a picture
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
@@ -197,6 +203,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }),
         "upgrade" => Ok(match super::upgrade::read(&mut parser)? {
             Some(options) => Verb::Upgrade(options),
+            None => Verb::Help(HELP.into()),
+        }),
+        "attach" | "screen" | "watch" => Ok(match viewing::read(&verb, &mut parser)? {
+            Some(verb) => Verb::View(verb),
             None => Verb::Help(HELP.into()),
         }),
         "stop" | "restart" => read_stop(&mut parser, &verb),

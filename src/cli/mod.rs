@@ -6,3 +6,4 @@ pub mod launch;
 pub mod past;
 pub mod show;
 pub mod upgrade;
+pub mod viewing;

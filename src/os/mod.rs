@@ -8,6 +8,7 @@
 pub mod brief;
 pub mod family;
 pub mod files;
+pub mod lines;
 pub mod notify;
 pub mod pidfd;
 pub mod process;
@@ -17,6 +18,7 @@ pub mod replace;
 pub mod rewrite;
 pub mod signals;
 pub mod socket;
+pub mod stage;
 pub mod systemd;
 pub mod tmux;
 pub mod tty;

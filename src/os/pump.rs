@@ -87,6 +87,8 @@ struct Order {
 #[derive(Default)]
 struct Mailbox {
     batch: Batch,
+    /// Keys that a person types elsewhere, as if they came from the outer terminal.
+    keys: Vec<u8>,
     pump_waits: bool,
     orders: VecDeque<Order>,
     cancel: Option<u64>,
@@ -123,6 +125,8 @@ pub struct Leftover {
     pub to_outer: Vec<u8>,
     /// For the runtime.
     pub to_inner: Vec<u8>,
+    /// Keys of [`Pump::type_by_hand`] that nobody has been told of yet.
+    pub keys: Vec<u8>,
 }
 
 impl Pump {
@@ -151,6 +155,7 @@ impl Pump {
             last_output: Instant::now(),
             inner_gone: false,
         };
+        shared.mailbox().keys = left.keys;
         let mut pump = Pump {
             shared,
             thread: None,
@@ -203,6 +208,7 @@ impl Pump {
         Leftover {
             to_outer: worker.to_outer.rest().to_vec(),
             to_inner,
+            keys: mailbox.keys.clone(),
         }
     }
 
@@ -245,6 +251,20 @@ impl Pump {
             keys_wait,
         });
         self.wake();
+    }
+
+    /// Takes a person's keys that come another way than through the outer terminal, and treats them like those: they
+    /// are told as [`Event::Outer`], stand in the condition of every later write, and wait where those wait. False:
+    /// so many wait already that they were not taken.
+    pub fn type_by_hand(&self, keys: &[u8]) -> bool {
+        let mut mailbox = self.shared.mailbox();
+        let taken = mailbox.keys.len() + keys.len() <= PENDING_MAX;
+        if taken {
+            mailbox.keys.extend_from_slice(keys);
+            drop(mailbox);
+            self.wake();
+        }
+        taken
     }
 
     /// A person's keys need not wait any longer.
@@ -415,6 +435,9 @@ impl Worker {
             let keys_wait = self.keys_wait.is_some()
                 || self.writing.as_ref().is_some_and(Writing::makes_keys_wait);
             wanted.read_outer = self.to_inner.room() > 0 && !keys_wait;
+            if wanted.read_outer {
+                self.take_keys();
+            }
             wanted.write_outer = !self.to_outer.is_empty();
             wanted.write_inner = !self.to_inner.is_empty() || self.writing.is_some();
             let ready = self.wait(&wanted, drain_until, now);
@@ -522,13 +545,27 @@ impl Worker {
                 self.to_outer = Pending::default();
                 self.tell(Event::OuterGone, &[]);
             }
-            Io::Some(n) => {
-                self.outer_count += n as u64;
-                self.to_inner.push(&buffer[..n]);
-                self.write_inner();
-                self.tell(Event::Outer(n), &buffer[..n]);
-            }
+            Io::Some(n) => self.pass_on(&buffer[..n]),
         }
+    }
+
+    /// The keys that came another way.
+    fn take_keys(&mut self) {
+        let mut keys = std::mem::take(&mut self.shared.mailbox().keys);
+        if keys.is_empty() {
+            return;
+        }
+        let rest = keys.split_off(keys.len().min(self.to_inner.room()));
+        self.shared.mailbox().keys.splice(..0, rest);
+        self.pass_on(&keys);
+    }
+
+    /// Hands on what a person has typed. Whatever is written on a condition knows of it from now on.
+    fn pass_on(&mut self, keys: &[u8]) {
+        self.outer_count += keys.len() as u64;
+        self.to_inner.push(keys);
+        self.write_inner();
+        self.tell(Event::Outer(keys.len()), keys);
     }
 
     fn write_inner(&mut self) {
@@ -771,6 +808,31 @@ mod tests {
         assert_eq!(&answer, b"answer");
         writer.join().expect("all of it was taken");
         next.drain(Instant::now());
+    }
+
+    #[test]
+    fn keys_that_come_another_way_count_and_wait_like_those_of_the_terminal() {
+        let (pump, mut terminal, mut runtime) = pump();
+        // Handed in before a write: its author has not seen them.
+        assert!(pump.type_by_hand(b"x"));
+        pump.inject(1, b"\r".to_vec(), 0, Some(0), None);
+        // Told in either order: the pane's own path is served first.
+        let seen = wait(&pump, |e| matches!(e, Event::Refused(1)));
+        if !seen.contains(&Event::Outer(1)) {
+            wait(&pump, |e| matches!(e, Event::Outer(1)));
+        }
+        // And behind one that asks for keys to wait.
+        let long = Duration::from_secs(60);
+        pump.inject(2, b"paste".to_vec(), 0, Some(1), Some(long));
+        wait(&pump, |e| matches!(e, Event::Written(2, _)));
+        assert!(pump.type_by_hand(b"keys"));
+        terminal.write_all(b"more").expect("a terminal");
+        pump.inject(3, b"\r".to_vec(), 0, Some(1), Some(Duration::ZERO));
+        let mut typed = [0; 15];
+        runtime.read_exact(&mut typed).expect("all of it arrives");
+        assert_eq!(&typed, b"xpaste\rkeysmore");
+        assert!(!pump.type_by_hand(&[b'x'; PENDING_MAX + 1]), "bounded");
+        pump.drain(Instant::now());
     }
 
     #[test]

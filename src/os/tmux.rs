@@ -27,6 +27,15 @@ pub struct Pane {
     pub command: String,
 }
 
+/// Where a pane is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// tmux's name for the pane, `%N`.
+    pub id: String,
+    /// The session's name.
+    pub session: String,
+}
+
 /// Between the fields of a format: cannot stand in a session name.
 const SEPARATOR: char = '\u{1f}';
 
@@ -131,5 +140,80 @@ impl Tmux {
                 })
             })
             .collect())
+    }
+
+    /// How this server is named on the command line: nothing, or ` -L NAME`.
+    pub fn option(&self) -> String {
+        match self.socket.as_str() {
+            "" => String::new(),
+            socket => format!(" -L {socket}"),
+        }
+    }
+
+    /// The first pane whose process satisfies `is_it`.
+    ///
+    /// # Errors
+    /// tmux cannot be started.
+    pub fn pane_of(&self, is_it: impl Fn(i32) -> bool) -> io::Result<Option<Place>> {
+        let output = self.ask(&[
+            "list-panes",
+            "-a",
+            "-F",
+            "#{pane_id} #{pane_pid} #{session_name}",
+        ])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ' ');
+            let (id, pid) = (parts.next()?, parts.next()?.parse().ok()?);
+            let session = parts.next()?.to_owned();
+            let id = id.to_owned();
+            is_it(pid).then_some(Place { id, session })
+        }))
+    }
+
+    /// The pids of the clients that are attached to a session and may type into it.
+    ///
+    /// # Errors
+    /// tmux cannot be started.
+    pub fn clients(&self, session: &str) -> io::Result<Vec<i32>> {
+        let format = "#{client_pid} #{client_readonly}";
+        let output = self.ask(&["list-clients", "-t", &format!("={session}"), "-F", format])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let pid = |line: &str| line.strip_suffix(" 0")?.parse().ok();
+        Ok(text.lines().filter_map(pid).collect())
+    }
+
+    /// Sends away every client of a session.
+    ///
+    /// # Errors
+    /// tmux cannot be started.
+    pub fn detach_all(&self, session: &str) -> io::Result<()> {
+        self.ask(&["detach-client", "-s", &format!("={session}")])?;
+        Ok(())
+    }
+
+    /// Has the client that we run in show this pane.
+    ///
+    /// # Errors
+    /// What tmux printed.
+    pub fn switch_here(&self, pane: &str) -> io::Result<()> {
+        let mut command = self.command();
+        // Which client that is, tmux finds out by the pane we are in.
+        command.envs(std::env::var_os("TMUX").map(|value| ("TMUX", value)));
+        let output = command.args(["switch-client", "-t", pane]).output()?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            )),
+        }
+    }
+
+    /// What attaches this terminal to a pane.
+    pub fn attach_command(&self, pane: &str) -> Command {
+        let mut command = self.command();
+        command.args(["attach-session", "-t", pane]);
+        command.stdin(Stdio::inherit());
+        command
     }
 }

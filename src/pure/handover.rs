@@ -50,6 +50,8 @@ pub struct Handover {
     pub clients: Vec<CarriedClient>,
     /// The number of the last connection.
     pub last_client: u64,
+    /// Who has taken over: connection, pid, and since when in Unix milliseconds.
+    pub attached: Option<(u64, u64, u64)>,
     /// Which connection waits for which verdict.
     pub waiting: Vec<(u64, u64)>,
     /// Readers that wait for something new.
@@ -60,6 +62,8 @@ pub struct Handover {
     pub to_outer: Vec<u8>,
     /// What the runtime still gets.
     pub to_inner: Vec<u8>,
+    /// What a person has typed over the socket, and nobody was told of yet.
+    pub keys: Vec<u8>,
 }
 
 /// What the kernel holds for us.
@@ -327,6 +331,11 @@ fn all(walk: &mut Walk<'_>, h: &mut Handover) {
     harness(walk, &mut h.harness);
     walk.list(&mut h.clients, client);
     walk.number(&mut h.last_client);
+    walk.option(&mut h.attached, |walk, (client, pid, since_ms)| {
+        walk.number(client);
+        walk.number(pid);
+        walk.number(since_ms);
+    });
     walk.list(&mut h.waiting, |walk, (asker, client)| {
         walk.number(asker);
         walk.number(client);
@@ -340,6 +349,7 @@ fn all(walk: &mut Walk<'_>, h: &mut Handover) {
     walk.bytes(&mut h.drawing);
     walk.bytes(&mut h.to_outer);
     walk.bytes(&mut h.to_inner);
+    walk.bytes(&mut h.keys);
 }
 
 fn client(walk: &mut Walk<'_>, client: &mut CarriedClient) {

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod answers;
+pub mod banner;
 pub mod beat;
 pub mod cast;
+pub mod cells;
 pub mod command;
 pub mod delivery;
 pub mod events;
@@ -28,6 +30,7 @@ pub mod leaving;
 pub mod ledger;
 pub mod limits;
 pub mod message;
+pub mod mirror;
 pub mod observed;
 pub mod orders;
 pub mod powers;
@@ -43,10 +46,12 @@ pub mod settings;
 pub mod sgr;
 pub mod sight;
 pub mod supervise;
+pub mod svg;
 pub mod table;
 pub mod text;
 pub mod unfinished;
 pub mod unit_file;
 pub mod view;
+pub mod viewport;
 pub mod whole;
 pub mod wire;

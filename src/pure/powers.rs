@@ -29,12 +29,13 @@ pub enum Standing {
     Gone,
 }
 
-/// What an operation needs; `None` for `hook`, whose peers are judged by what they hook, and for what nobody knows.
+/// What an operation needs; `None` for `hook`, whose peers are judged by what they hook, for `input`, which goes with
+/// what `attach` has given, and for what nobody knows.
 pub fn needed(op: &str) -> Option<Power> {
     Some(match op {
         "status" | "probe" | "screen" | "explain" | "events" | "history" => Power::Observe,
         "send" | "verify" => Power::Message,
-        "stop" | "upgrade" => Power::Control,
+        "stop" | "upgrade" | "attach" => Power::Control,
         _ => return None,
     })
 }

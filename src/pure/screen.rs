@@ -158,6 +158,35 @@ fn clears(bytes: &[u8]) -> bool {
     sequences.any(|s| s.starts_with(b"[2J") || s.starts_with(b"[3J"))
 }
 
+/// The prime of FNV-1a with 64 bits.
+const FNV_PRIME: u64 = 0x100_0000_01b3;
+
+/// A step of FNV-1a over a word instead of a byte; what would stay in the high bits then is brought down.
+fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word.wrapping_add(1)).wrapping_mul(FNV_PRIME);
+    hash ^ (hash >> 32)
+}
+
+/// Everything about a cell but its text, in one word.
+pub(super) fn look_of(cell: &vt100::Cell) -> u64 {
+    let colour = |colour| match colour {
+        vt100::Color::Default => 0,
+        vt100::Color::Idx(i) => 1 << 24 | u64::from(i),
+        vt100::Color::Rgb(r, g, b) => 2 << 24 | u64::from(u32::from_be_bytes([0, r, g, b])),
+    };
+    let flags = [
+        cell.bold(),
+        cell.dim(),
+        cell.italic(),
+        cell.underline(),
+        cell.inverse(),
+    ];
+    let flags = flags
+        .iter()
+        .fold(0, |all, flag| all << 1 | u64::from(*flag));
+    colour(cell.fgcolor()) | colour(cell.bgcolor()) << 26 | flags << 52
+}
+
 fn cells(n: u16) -> NonZeroU16 {
     NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
 }
@@ -291,6 +320,16 @@ impl Screen {
         self.parser.screen().bracketed_paste()
     }
 
+    /// Whether the program has asked for the cursor keys' other codes (`?1h`).
+    pub fn application_cursor(&self) -> bool {
+        self.parser.screen().application_cursor()
+    }
+
+    /// Whether the program has asked for any reports of the mouse.
+    pub fn mouse(&self) -> bool {
+        self.parser.screen().mouse_protocol_mode() != vt100::MouseProtocolMode::None
+    }
+
     /// Whether the alternate screen is shown.
     pub fn alternate(&self) -> bool {
         self.parser.screen().alternate_screen()
@@ -357,6 +396,11 @@ impl Screen {
         self.row_where(row, from, |_| true)
     }
 
+    /// A cell, if it is on the screen.
+    pub(super) fn cell(&self, row: u16, col: u16) -> Option<&vt100::Cell> {
+        self.parser.screen().cell(row, col)
+    }
+
     /// The first character of a cell, blank where nothing was drawn.
     pub fn glyph(&self, row: u16, col: u16) -> char {
         self.parser
@@ -395,6 +439,33 @@ impl Screen {
             .take_while(|col| self.glyph(row, *col) == glyph)
             .count();
         run * 2 >= usize::from(cols)
+    }
+
+    /// A number for what one row shows: its characters and their attributes. Not kept across versions of ours.
+    pub fn row_hash(&self, row: u16) -> u64 {
+        let screen = self.parser.screen();
+        let mut hash = 0;
+        for cell in (0..self.size().cols).filter_map(|col| screen.cell(row, col)) {
+            // A cell that was never drawn looks like one with a blank in it.
+            let text = if cell.has_contents() {
+                cell.contents()
+            } else {
+                " "
+            };
+            for c in text.chars() {
+                hash = mix(hash, u64::from(c));
+            }
+            hash = mix(hash, look_of(cell));
+        }
+        hash
+    }
+
+    /// A number for what is shown: characters, their attributes (some dialogs mark the chosen answer by nothing but
+    /// a colour) and where the cursor stands. The same as long as nothing changes; not kept across versions of ours.
+    pub fn hash(&self) -> u64 {
+        let cursor = self.cursor();
+        let place = mix(u64::from(cursor.row), u64::from(cursor.col));
+        (0..self.size().rows).fold(place, |hash, row| mix(hash, self.row_hash(row)))
     }
 
     /// The whole screen as text, rows joined by newlines, trailing blank rows left out.
@@ -443,6 +514,35 @@ mod tests {
         assert!(s.in_update());
         s.feed(b"\x1b[?2026l");
         assert!(!s.in_update());
+    }
+
+    #[test]
+    fn the_hash_is_the_same_while_nothing_shown_changes_and_another_when_something_does() {
+        let menu = screen("Run it?\x1b[2;1H\x1b[7mYes\x1b[m No\x1b[4;1H");
+        let mut same = screen("Run it?  ");
+        same.feed(
+            b"\x1b]0;a title\x07\x1b[2;1H\x1b[7mYes\x1b[m\x1b[2;5HNo\x1b[6;6H\x1b[?25l\x1b[4;1H",
+        );
+        assert_eq!(same.hash(), menu.hash(), "drawn in another way");
+        for (changed, what) in [
+            (
+                "Run it!\x1b[2;1H\x1b[7mYes\x1b[m No\x1b[4;1H",
+                "a character",
+            ),
+            (
+                "Run it?\x1b[2;1HYes \x1b[7mNo\x1b[m\x1b[4;1H",
+                "the chosen answer",
+            ),
+            (
+                "Run it?\x1b[2;1H\x1b[7;31mYes\x1b[m No\x1b[4;1H",
+                "a colour",
+            ),
+            ("Run it?\x1b[2;1H\x1b[7mYes\x1b[m No\x1b[4;2H", "the cursor"),
+            ("Run it?\x1b[3;1H\x1b[7mYes\x1b[m No\x1b[4;1H", "a row"),
+            ("", "everything"),
+        ] {
+            assert_ne!(screen(changed).hash(), menu.hash(), "{what}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct Hello {
 pub struct Request {
     /// What is asked for: one of the operations in `docs/protocol.md`.
     pub op: String,
-    /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one.
+    /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one. `input`: the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// `send`, `verify`: the message's id, chosen by the sender.
@@ -94,6 +94,12 @@ pub struct Request {
     /// `history`: no more than the last so many lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
+    /// `screen`: rows as cells instead of text; with `after`, only those that may have changed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cells: Option<bool>,
+    /// `attach`: take it over from whoever has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steal: Option<bool>,
 }
 
 /// The answer to `hook`.
@@ -230,6 +236,15 @@ pub struct Status {
     pub rows: u16,
     /// Messages waiting in the sidecar.
     pub held: usize,
+    /// How many watch the screen.
+    #[serde(default)]
+    pub viewers: usize,
+    /// The process that has taken it over by `attach`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attached_pid: Option<u64>,
+    /// Since when, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attached_ms: Option<u64>,
     /// What the runtime's hooks have told.
     #[serde(default)]
     pub hooks: super::hook::Heard,
@@ -261,26 +276,47 @@ pub struct ReceiptLine {
     pub receipt: Receipt,
 }
 
-/// The screen as text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What is on the screen, and what kind of screen it is.
+#[derive(Debug, Serialize)]
 pub struct ScreenLine {
     /// `mosaic.screen/1`.
     pub schema: String,
-    /// Who speaks.
-    #[serde(flatten, skip_deserializing)]
-    pub origin: Origin,
-    /// The rows, right-trimmed.
-    pub lines: Vec<String>,
+    /// As in every [`Origin`]; its code for a struct in a struct weighs more than this.
+    pub tenant_id: String,
+    /// The host.
+    pub host: String,
+    /// The agent.
+    pub agent: String,
+    /// The rows, right-trimmed; not there if cells were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Vec<String>>,
+    /// The size.
+    pub cols: u16,
+    /// The size.
+    pub rows: u16,
     /// The cursor's row, from 0.
     pub cursor_row: u16,
     /// The cursor's column, from 0.
     pub cursor_col: u16,
     /// Whether the terminal shows the cursor.
     pub cursor_visible: bool,
+    /// The screen's modes that are on: `alternate_screen`, `application_cursor`, `bracketed_paste`, `mouse`, and
+    /// `in_update` while the rows are half drawn.
+    pub modes: Vec<&'static str>,
     /// The window title.
     pub title: String,
+    /// The agent's state, as in [`Status`].
+    pub state: &'static str,
+    /// Why.
+    pub why: String,
+    /// Seconds since the state last changed.
+    pub for_s: u64,
+    /// The process that has taken it over by `attach`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached_pid: Option<u64>,
+    /// [`super::screen::Screen::hash`] in 16 hexadecimal digits: the same as long as what is shown is the same.
+    pub hash: String,
     /// Grows with everything the runtime prints: `after` of the next request. Starts anew with a new sidecar.
-    #[serde(default)]
     pub revision: u64,
 }
 
@@ -292,7 +328,8 @@ pub struct ErrorLine {
     /// Who speaks, where that is known yet.
     #[serde(flatten)]
     pub origin: Option<Origin>,
-    /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`.
+    /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`,
+    /// `taken`.
     pub error: String,
     /// A sentence for people.
     pub message: String,
@@ -313,6 +350,20 @@ pub fn parse(line: &[u8]) -> Result<Request, (&'static str, String)> {
         ));
     }
     serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))
+}
+
+/// A text as a JSON string.
+pub fn quoted(text: &str) -> String {
+    // A string can always be written.
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+/// One more member for a document that is a line already.
+pub fn with(mut line: Vec<u8>, member: &str, json: &str) -> Vec<u8> {
+    let end = line.len().saturating_sub("}\n".len());
+    line.truncate(end);
+    line.extend_from_slice(format!(",\"{member}\":{json}}}\n").as_bytes());
+    line
 }
 
 /// One document as a line.

@@ -25,7 +25,7 @@ pub enum NoAnswer {
 }
 
 /// Where an agent's socket is: the heartbeat knows, else the usual place.
-fn socket_of(place: &Place, name: &AgentName) -> (PathBuf, Option<Found>) {
+pub(super) fn socket_of(place: &Place, name: &AgentName) -> (PathBuf, Option<Found>) {
     let beat = files::read_small(&place.heartbeat(name), READ_MAX)
         .ok()
         .map(|bytes| Found::parse(&bytes));
@@ -37,14 +37,15 @@ fn socket_of(place: &Place, name: &AgentName) -> (PathBuf, Option<Found>) {
     (path, beat)
 }
 
-fn gone(name: &AgentName, beat: Option<&Found>) -> NoAnswer {
-    NoAnswer::Gone(match beat {
+/// Why nobody answers for an agent, by what its heartbeat says.
+pub(super) fn why_gone(name: &AgentName, beat: Option<&Found>) -> String {
+    match beat {
         None => format!("no agent {name}: it has no heartbeat and no socket"),
         Some(beat) => match beat.get("exit") {
             Some(exit) => format!("the runtime of {name} ended ({exit})"),
             None => format!("no sidecar answers for {name}"),
         },
-    })
+    }
 }
 
 /// Asks one question and waits for its one answer.
@@ -69,7 +70,7 @@ pub fn ask(
         | io::ErrorKind::ConnectionRefused
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => gone(name, beat.as_ref()),
+        | io::ErrorKind::UnexpectedEof => NoAnswer::Gone(why_gone(name, beat.as_ref())),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => silent("no answer in time"),
         _ => NoAnswer::Broken(format!("{}: {e}", path.display())),
     };

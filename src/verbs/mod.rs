@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet, past, show as shown};
+use crate::cli::{agent, fleet, past, show as shown, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
 pub mod ask;
+mod attach;
 mod beside;
 mod events;
 mod handoff;
@@ -24,6 +25,7 @@ mod records;
 mod replay;
 pub mod run;
 mod scope;
+mod screen;
 mod send;
 mod server;
 mod setup;
@@ -34,6 +36,7 @@ mod tail;
 mod tell;
 mod unit_files;
 mod upgrade;
+mod viewer;
 
 /// Does what the command line asks for; returns the exit code.
 ///
@@ -118,6 +121,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
+        fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
     }
@@ -133,5 +137,20 @@ fn perform_show(verb: shown::Verb) -> Result<u8, Failure> {
             at,
             json,
         } => replay::explain(&file, runtime.as_deref(), at, json),
+    }
+}
+
+fn view(verb: viewing::Verb) -> Result<u8, Failure> {
+    match verb {
+        viewing::Verb::Watch(name) => viewer::watch(&name),
+        viewing::Verb::Attach { name, steal } => attach::attach(&name, steal),
+        viewing::Verb::Screen { name, json, svg } => screen::screen(
+            &name,
+            match (json, svg) {
+                (true, _) => screen::Shape::Json,
+                (_, true) => screen::Shape::Svg,
+                _ => screen::Shape::Text,
+            },
+        ),
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use self::ending::{Ending, HANGUP};
 use self::polls::Poll;
+use self::takeover::Takeover;
 use self::upgrade::Upgrade;
 use super::handoff::{self, Report};
 use super::journal::Journal;
@@ -34,6 +35,7 @@ use crate::os::socket::Peer;
 use crate::os::tty::{self};
 use crate::os::{files, watch};
 use crate::pure::beat::Beat;
+use crate::pure::cells::Changes;
 use crate::pure::delivery::{Life, Pulse, Written};
 use crate::pure::events::{Events, Field, Kind};
 use crate::pure::handover::Handover;
@@ -50,6 +52,7 @@ use crate::units::TermSize;
 mod ending;
 mod past;
 mod polls;
+mod takeover;
 mod upgrade;
 
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
@@ -161,6 +164,7 @@ async fn live(
     let left = Leftover {
         to_outer: std::mem::take(&mut taken.to_outer),
         to_inner: std::mem::take(&mut taken.to_inner),
+        keys: std::mem::take(&mut taken.keys),
     };
     let pump = Pump::start(outer_fd, master, left).doing(|| "starting the byte pump".into())?;
     let pidfd = PidFd::open(sidecar.child).doing(|| "watching the runtime".into())?;
@@ -208,6 +212,9 @@ async fn live(
             .map(|(asker, client)| (Asker(*asker), server::ClientId(*client)))
             .collect(),
         polls: Vec::new(),
+        readers: Vec::new(),
+        takeover: None,
+        changes: Changes::default(),
         records: Records::default(),
         journal,
         events: Events::new(tag),
@@ -223,10 +230,14 @@ async fn live(
     at_work.greet();
     if goes_on {
         at_work.tell_upgraded(&taken);
+        let state = at_work.harness.state().0;
         let polls = taken.polls.into_iter();
-        at_work.polls = polls
-            .filter_map(|poll| Poll::resume(poll, now.mono))
-            .collect();
+        let polls = polls.filter_map(|poll| Poll::resume(poll, state, now.mono));
+        at_work.go_on_reading(polls.collect());
+        at_work.takeover = taken.attached.map(Takeover::resume);
+        if let Some((client, ..)) = taken.attached {
+            at_work.clients.may_be_silent(server::ClientId(client));
+        }
         // Signals that came while nobody listened have waited; a size is looked at all the same.
         at_work.follow_size();
     }
@@ -307,6 +318,12 @@ struct AtWork {
     waiting: HashMap<Asker, server::ClientId>,
     /// Readers that wait for something new.
     polls: Vec<Poll>,
+    /// Connections that have asked to wait, some of which may be closed by now.
+    readers: Vec<server::ClientId>,
+    /// Who has taken over, or had, if that connection is closed by now.
+    takeover: Option<Takeover>,
+    /// What readers have seen of the screen, and what is new.
+    changes: Changes,
     /// What the runtime writes down by itself.
     records: Records,
     /// What must survive us.
@@ -643,7 +660,7 @@ impl AtWork {
                 if let Some(why) = refused {
                     return self.refuse(client, why);
                 }
-                self.answer(client, asker, request);
+                self.answer(client, asker, peer, request);
             }
             Heard::Gone { asker } => self.forget_asker(asker),
         }
@@ -662,7 +679,13 @@ impl AtWork {
         self.clients.greet_with(server::hello_line(self.origin()));
     }
 
-    fn answer(&mut self, client: server::ClientId, asker: Asker, request: Box<Request>) {
+    fn answer(
+        &mut self,
+        client: server::ClientId,
+        asker: Asker,
+        peer: Peer,
+        request: Box<Request>,
+    ) {
         let ended = self.harness.ended().is_some();
         match request.op.as_str() {
             "status" | "probe" => {
@@ -694,6 +717,8 @@ impl AtWork {
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
             "upgrade" => self.take_upgrade(client, &request),
+            "attach" => self.take_attach(client, peer, &request),
+            "input" => self.take_input(client, &request),
             op => {
                 let message = format!(
                     "this sidecar ({}) does not know the operation {op:?}",
@@ -715,7 +740,8 @@ impl AtWork {
         if power == Power::Control {
             let (pid, uid) = (peer.pid, peer.uid);
             match refused {
-                None => tracing::info!("{op}: asked for by pid {pid} (uid {uid})"),
+                // Rare, and the first thing to be asked afterwards: at the level that is always written.
+                None => tracing::warn!("{op}: asked for by pid {pid} (uid {uid})"),
                 Some(why) => tracing::warn!("{op}: refused to pid {pid} (uid {uid}): {why}"),
             }
             self.acted(op, peer, refused);
@@ -757,6 +783,8 @@ impl AtWork {
             journal_trouble: self.journal.trouble.as_deref(),
             hooks: &self.hooks,
             upgrades: self.upgrades,
+            viewers: self.readers(),
+            attached: self.attached().map(|who| (who.pid, who.since_ms)),
         };
         server::status_line(&self.harness, self.origin(), &facts, now())
     }

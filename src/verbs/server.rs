@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
@@ -27,8 +27,7 @@ use crate::pure::harness::{Asker, Harness, Now};
 use crate::pure::hook;
 use crate::pure::receipt::{Receipt, Verdict};
 use crate::pure::wire::{
-    self, ErrorLine, Hello, HookLine, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, ScreenLine,
-    Status,
+    self, ErrorLine, Hello, HookLine, LINE_MAX, Origin, PROTOCOL, ReceiptLine, Request, Status,
 };
 
 /// Most connections at once.
@@ -97,6 +96,8 @@ struct Shared {
     handing: Rc<Handing>,
     /// The number of the last connection.
     last: Rc<Cell<u64>>,
+    /// The connection that is not closed for being silent.
+    patient: Rc<Cell<Option<ClientId>>>,
 }
 
 /// The connections.
@@ -124,6 +125,7 @@ impl Clients {
             held: Rc::default(),
             handing: Rc::default(),
             last: Rc::new(Cell::new(last)),
+            patient: Rc::default(),
         };
         for (carried, fd) in handed {
             let stream = std::os::unix::net::UnixStream::from(fd);
@@ -179,6 +181,16 @@ impl Clients {
         if let Some(sender) = self.shared.answers.borrow().get(&client) {
             let _ = sender.try_send(line.to_vec());
         }
+    }
+
+    /// This connection, and no other before it, is not closed for being silent.
+    pub fn may_be_silent(&self, client: ClientId) {
+        self.shared.patient.set(Some(client));
+    }
+
+    /// Whether a connection is still there.
+    pub fn is_open(&self, client: ClientId) -> bool {
+        self.shared.answers.borrow().contains_key(&client)
     }
 
     /// Closes every connection.
@@ -420,7 +432,9 @@ impl Connection {
                     format!("a request line has at most {LINE_MAX} bytes"),
                 ));
             }
-            let patience = if self.buffer.is_empty() {
+            let patience = if self.buffer.is_empty() && self.shared.patient.get() == Some(self.id) {
+                Duration::MAX
+            } else if self.buffer.is_empty() {
                 IDLE_LASTS
             } else {
                 LINE_LASTS
@@ -570,6 +584,10 @@ pub struct Facts<'a> {
     pub hooks: &'a hook::Heard,
     /// How often the sidecar was replaced.
     pub upgrades: u32,
+    /// How many watch the screen.
+    pub viewers: usize,
+    /// Who has taken over: its pid, and since when in Unix milliseconds.
+    pub attached: Option<(u64, u64)>,
 }
 
 /// The answer to `status` and `probe`.
@@ -577,7 +595,6 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
     let (state, why) = harness.state();
     let running = harness.running();
     let size = harness.screen().size();
-    let seconds = |since| now.mono.saturating_duration_since(since).as_secs();
     let mut warnings = harness.warnings();
     warnings.extend(
         facts
@@ -611,8 +628,8 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
             .view()
             .and_then(|v| v.composer.as_ref())
             .is_some_and(|c| !c.is_empty()),
-        for_s: seconds(harness.state_since().mono),
-        idle_s: seconds(harness.last_output()),
+        for_s: seconds_since(harness.state_since().mono, now),
+        idle_s: seconds_since(harness.last_output(), now),
         alive_ms_ago: harness.proven_alive().map(|p| {
             u64::try_from(now.mono.saturating_duration_since(p.mono).as_millis())
                 .unwrap_or(u64::MAX)
@@ -629,6 +646,9 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         cols: size.cols,
         rows: size.rows,
         held: harness.held(),
+        viewers: facts.viewers,
+        attached_pid: facts.attached.map(|a| a.0),
+        attached_ms: facts.attached.map(|a| a.1),
         hooks: facts.hooks.clone(),
         exit: ended.map(crate::pure::harness::Ended::words),
         last_receipt: harness.ledger().last().cloned(),
@@ -638,20 +658,9 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
     })
 }
 
-/// The answer to `screen`.
-pub fn screen_line(harness: &Harness, origin: Origin) -> Vec<u8> {
-    let screen = harness.screen();
-    let cursor = screen.cursor();
-    wire::line(&ScreenLine {
-        schema: "mosaic.screen/1".into(),
-        origin,
-        lines: (0..screen.size().rows).map(|r| screen.row(r)).collect(),
-        cursor_row: cursor.row,
-        cursor_col: cursor.col,
-        cursor_visible: cursor.visible,
-        title: screen.title().to_owned(),
-        revision: screen.revision(),
-    })
+/// Whole seconds.
+pub fn seconds_since(since: Instant, now: Now) -> u64 {
+    now.mono.saturating_duration_since(since).as_secs()
 }
 
 /// The answer to `hook`.

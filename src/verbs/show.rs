@@ -77,6 +77,12 @@ pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> 
     if status.held > 0 {
         row("held", format!("{} messages", status.held));
     }
+    if let Some(pid) = status.attached_pid {
+        row("attached", format!("pid {pid} has taken over"));
+    }
+    if status.viewers > 0 {
+        row("viewers", status.viewers.to_string());
+    }
     if let Some(event) = &status.hooks.last_event {
         row("hooks", format!("last told {event}"));
     }

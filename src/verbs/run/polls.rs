@@ -3,15 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::AtWork;
+use super::{AtWork, now};
 use crate::pure::handover::CarriedPoll;
 use crate::pure::harness::Asker;
-use crate::pure::wire::{self, Request};
+use crate::pure::wire::{self, Request, ScreenLine, State};
 use crate::verbs::server::{self, ClientId};
 
 /// A reader gets at most one answer in this time (ten a second, as smooth as a spinner needs): a flood is paid
 /// for once per reader and frame, not per byte.
 const ANSWER_EVERY: Duration = Duration::from_millis(100);
+
+/// All readers together get at most one answer in this time, so that a crowd of them does not slow the pane: more
+/// than ten are each answered less often.
+const ANSWER_ONE: Duration = Duration::from_millis(10);
 
 /// Longest wait for something new: less than the time after which a silent connection is closed.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -21,6 +25,8 @@ pub(super) struct Poll {
     client: ClientId,
     asker: Asker,
     request: Box<Request>,
+    /// The agent's state when it was asked: another one is news.
+    state: State,
     /// Not before, even if there is something.
     not_before: Instant,
     /// Not later, even if there is nothing.
@@ -40,11 +46,12 @@ impl Poll {
     }
 
     /// Goes on with what was carried.
-    pub(super) fn resume(carried: CarriedPoll, now: Instant) -> Option<Poll> {
+    pub(super) fn resume(carried: CarriedPoll, state: State, now: Instant) -> Option<Poll> {
         Some(Poll {
             client: ClientId(carried.client),
             asker: Asker(carried.asker),
             request: Box::new(wire::parse(carried.request.as_bytes()).ok()?),
+            state,
             not_before: now,
             until: now + Duration::from_millis(carried.left_ms).min(WAIT_MAX),
         })
@@ -60,13 +67,42 @@ impl AtWork {
             return self.clients.answer(client, &line);
         }
         let now = Instant::now();
+        if request.op == "screen" && !self.readers.contains(&client) {
+            self.readers.retain(|reader| self.clients.is_open(*reader));
+            self.readers.push(client);
+        }
         self.polls.push(Poll {
             client,
             asker,
             request,
-            not_before: now + ANSWER_EVERY,
+            state: self.harness.state().0,
+            not_before: now + self.until_next_frame(now),
             until: now + wait,
         });
+    }
+
+    /// Goes on with those of the sidecar before.
+    pub(super) fn go_on_reading(&mut self, polls: Vec<Poll>) {
+        self.readers = polls.iter().map(|poll| poll.client).collect();
+        self.polls = polls;
+    }
+
+    /// Readers are answered all at once, so that they share the work.
+    fn until_next_frame(&self, now: Instant) -> Duration {
+        let crowd = u32::try_from(self.readers.len()).unwrap_or(u32::MAX);
+        let every = ANSWER_EVERY
+            .max(ANSWER_ONE.saturating_mul(crowd))
+            .as_micros();
+        let into = now.saturating_duration_since(self.since.mono).as_micros() % every;
+        Duration::from_micros(u64::try_from(every - into).unwrap_or(u64::MAX))
+    }
+
+    /// How many connections have asked to wait for something new.
+    pub(super) fn readers(&self) -> usize {
+        let readers = self.readers.iter();
+        readers
+            .filter(|reader| self.clients.is_open(**reader))
+            .count()
     }
 
     /// The connection of a request is gone.
@@ -75,13 +111,15 @@ impl AtWork {
     }
 
     /// Whether there is something newer than what the request has.
-    fn has_news(&self, request: &Request) -> bool {
+    fn has_news(&self, poll: &Poll) -> bool {
+        let request = &poll.request;
         let after = request.after.unwrap_or(0);
         match request.op.as_str() {
             "screen" => {
                 let screen = self.harness.screen();
                 // A half drawn frame is nobody's news.
-                screen.revision() > after && !screen.in_update()
+                let drawn = screen.revision() > after && !screen.in_update();
+                drawn || self.harness.state().0 != poll.state
             }
             "history" => {
                 let (screen, history) = (self.harness.screen(), self.harness.history());
@@ -93,30 +131,95 @@ impl AtWork {
         }
     }
 
-    fn poll_line(&self, request: &Request) -> Vec<u8> {
+    fn poll_line(&mut self, request: &Request) -> Vec<u8> {
+        let cursor = request.cursor.as_deref();
         match request.op.as_str() {
-            "screen" => server::screen_line(&self.harness, self.origin()),
             "history" => {
-                let (cursor, most) = (request.cursor.as_deref(), request.lines);
                 let (screen, history) = (self.harness.screen(), self.harness.history());
-                history.line(&self.origin(), screen, cursor, most.unwrap_or(u64::MAX))
+                let most = request.lines.unwrap_or(u64::MAX);
+                return history.line(&self.origin(), screen, cursor, most);
             }
-            _ => self.events.line(&self.origin(), request.cursor.as_deref()),
+            "events" => return self.events.line(&self.origin(), cursor),
+            _ => {}
+        }
+        let screen = self.harness.screen();
+        if request.cells != Some(true) {
+            let rows = (0..screen.size().rows).map(|row| screen.row(row)).collect();
+            return wire::line(&self.screen_line(Some(rows)));
+        }
+        let cells = self.changes.since(request.after.unwrap_or(0), screen);
+        wire::with(wire::line(&self.screen_line(None)), "cells", &cells)
+    }
+
+    fn screen_line(&self, lines: Option<Vec<String>>) -> ScreenLine {
+        let screen = self.harness.screen();
+        let (cursor, size) = (screen.cursor(), screen.size());
+        let (state, why) = self.harness.state();
+        let modes = [
+            ("alternate_screen", screen.alternate()),
+            ("application_cursor", screen.application_cursor()),
+            ("bracketed_paste", screen.bracketed_paste()),
+            ("mouse", screen.mouse()),
+            ("in_update", screen.in_update()),
+        ];
+        let origin = self.origin();
+        ScreenLine {
+            schema: "mosaic.screen/1".into(),
+            tenant_id: origin.tenant_id,
+            host: origin.host,
+            agent: origin.agent,
+            lines,
+            cols: size.cols,
+            rows: size.rows,
+            cursor_row: cursor.row,
+            cursor_col: cursor.col,
+            cursor_visible: cursor.visible,
+            modes: modes
+                .iter()
+                .filter(|mode| mode.1)
+                .map(|mode| mode.0)
+                .collect(),
+            title: screen.title().to_owned(),
+            state: state.word(),
+            why: why.to_owned(),
+            for_s: server::seconds_since(self.harness.state_since().mono, now()),
+            attached_pid: self.attached().map(|who| who.pid),
+            hash: format!("{:016x}", screen.hash()),
+            revision: screen.revision(),
         }
     }
 
     /// Answers those whose time has come.
     pub(super) fn answer_polls(&mut self, now: Instant) {
+        let ended = self.harness.ended().is_some();
+        let is_due = |poll: &Poll, has_news| {
+            ended || now >= poll.until || now >= poll.not_before && has_news
+        };
         let mut at = 0;
+        // Readers that have the same want the same.
+        let mut made: Option<(Request, Vec<u8>)> = None;
         while let Some(poll) = self.polls.get(at) {
-            let due = now >= poll.until || now >= poll.not_before && self.has_news(&poll.request);
-            if due || self.harness.ended().is_some() {
-                let poll = self.polls.swap_remove(at);
-                let line = self.poll_line(&poll.request);
-                self.clients.answer(poll.client, &line);
-            } else {
+            if !is_due(poll, self.has_news(poll)) {
                 at += 1;
+                continue;
             }
+            let Poll {
+                client, request, ..
+            } = self.polls.swap_remove(at);
+            let line = match made.take() {
+                Some((asked, line))
+                    if asked.op == request.op
+                        && asked.after == request.after
+                        && asked.cells == request.cells
+                        && asked.cursor == request.cursor
+                        && asked.lines == request.lines =>
+                {
+                    line
+                }
+                _ => self.poll_line(&request),
+            };
+            self.clients.answer(client, &line);
+            made = Some((*request, line));
         }
     }
 
@@ -124,7 +227,7 @@ impl AtWork {
     pub(super) fn next_poll(&self) -> Option<Instant> {
         self.polls
             .iter()
-            .map(|poll| match self.has_news(&poll.request) {
+            .map(|poll| match self.has_news(poll) {
                 true => poll.not_before.min(poll.until),
                 false => poll.until,
             })

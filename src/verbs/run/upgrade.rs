@@ -194,8 +194,8 @@ impl AtWork {
         program: &Path,
         asked: &mut mpsc::Receiver<Heard>,
     ) -> Result<String, Failure> {
-        let (clients, last_client) = self.clients.hand_over().await;
-        let mut clients = clients;
+        let attached = self.attached().map(super::Takeover::carried);
+        let (mut clients, last_client) = self.clients.hand_over().await;
         // What has come and was not looked at is asked again by the next binary.
         while let Ok(heard) = asked.try_recv() {
             match heard {
@@ -227,12 +227,14 @@ impl AtWork {
             Ok(drawing) => {
                 let left = self.pump.left();
                 let handover = Handover {
+                    attached,
                     last_client,
                     stopped_us: stopped,
                     clients: clients.iter().map(|(carried, _)| carried.clone()).collect(),
                     drawing,
                     to_outer: left.to_outer,
                     to_inner: left.to_inner,
+                    keys: left.keys,
                     ..self.handover()
                 };
                 let document = handover::render(handover);

@@ -1,0 +1,309 @@
+//! A window onto a [`Mirror`]: which part of it fits, and the bytes that draw what is new of that.
+
+use std::fmt::Write;
+
+use super::mirror::{Colour, Look, Mirror, Run};
+use crate::units::TermSize;
+
+/// Rows kept in sight below the cursor: the frame of a composer and its footer.
+const BELOW: usize = 3;
+
+/// What a viewer's key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Leave.
+    Leave,
+    /// Move the window by so many rows and columns.
+    Move(i32, i32),
+    /// Move the window by so many of its own heights.
+    Page(i32),
+    /// Keep the cursor in sight.
+    Follow,
+}
+
+/// The keys in what a terminal has sent; everything else means nothing here.
+pub fn keys(mut bytes: &[u8]) -> Vec<Key> {
+    const KEYS: [(&[u8], Key); 22] = [
+        (b"\x1b[A", Key::Move(-1, 0)),
+        (b"\x1b[B", Key::Move(1, 0)),
+        (b"\x1b[C", Key::Move(0, 1)),
+        (b"\x1b[D", Key::Move(0, -1)),
+        (b"\x1bOA", Key::Move(-1, 0)),
+        (b"\x1bOB", Key::Move(1, 0)),
+        (b"\x1bOC", Key::Move(0, 1)),
+        (b"\x1bOD", Key::Move(0, -1)),
+        (b"\x1b[5~", Key::Page(-1)),
+        (b"\x1b[6~", Key::Page(1)),
+        (b"\x1b[H", Key::Move(i32::MIN, i32::MIN)),
+        (b"\x1b[F", Key::Move(i32::MAX, 0)),
+        (b"k", Key::Move(-1, 0)),
+        (b"j", Key::Move(1, 0)),
+        (b"l", Key::Move(0, 1)),
+        (b"h", Key::Move(0, -1)),
+        (b" ", Key::Page(1)),
+        (b"g", Key::Move(i32::MIN, i32::MIN)),
+        (b"G", Key::Move(i32::MAX, 0)),
+        (b"f", Key::Follow),
+        (b"q", Key::Leave),
+        (b"\x03", Key::Leave),
+    ];
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let key = KEYS.iter().find(|(code, _)| bytes.starts_with(code));
+        let length = match key {
+            Some((code, key)) => {
+                found.push(*key);
+                code.len()
+            }
+            None => sequence(bytes),
+        };
+        bytes = bytes.get(length..).unwrap_or_default();
+    }
+    found
+}
+
+/// The length of what stands at the beginning: a whole escape sequence, so that no letter of it is taken for a key.
+fn sequence(bytes: &[u8]) -> usize {
+    match bytes {
+        [0x1b, b'[' | b'O', rest @ ..] => {
+            let end = rest.iter().position(|b| (0x40..=0x7e).contains(b));
+            end.map_or(bytes.len(), |at| at + 3)
+        }
+        [0x1b, _, ..] => 2,
+        _ => 1,
+    }
+}
+
+/// What a terminal shows of a mirror, below a banner of one row.
+#[derive(Debug)]
+pub struct Viewport {
+    size: TermSize,
+    /// The first row and column in sight.
+    at: (usize, usize),
+    /// The cursor is kept in sight.
+    follows: bool,
+    colours: bool,
+    /// What every row of the terminal was last sent. Empty: unknown.
+    shown: Vec<String>,
+}
+
+impl Viewport {
+    /// A window that follows the cursor. Without `colours`, only the other attributes are drawn.
+    pub fn new(size: TermSize, colours: bool) -> Viewport {
+        Viewport {
+            size,
+            at: (0, 0),
+            follows: true,
+            colours,
+            shown: Vec::new(),
+        }
+    }
+
+    /// The terminal has this size now, and whatever on it.
+    pub fn resize(&mut self, size: TermSize) {
+        self.size = size;
+        self.shown.clear();
+    }
+
+    /// The rows below the banner, and the columns.
+    fn room(&self) -> (usize, usize) {
+        (
+            usize::from(self.size.rows.saturating_sub(1)),
+            usize::from(self.size.cols),
+        )
+    }
+
+    /// Does what a key asks for.
+    pub fn press(&mut self, key: Key, mirror: &Mirror) {
+        let page = i32::try_from(self.room().0).unwrap_or(i32::MAX);
+        let (rows, cols) = match key {
+            Key::Leave => return,
+            Key::Follow => {
+                self.follows = true;
+                return;
+            }
+            Key::Move(rows, cols) => (rows, cols),
+            Key::Page(pages) => (page.saturating_mul(pages), 0),
+        };
+        self.follows = false;
+        let moved = |from: usize, by: i32| {
+            let from = i32::try_from(from).unwrap_or(i32::MAX);
+            usize::try_from(from.saturating_add(by)).unwrap_or(0)
+        };
+        self.at = (moved(self.at.0, rows), moved(self.at.1, cols));
+        self.place(mirror);
+    }
+
+    /// Moves the window to where it belongs.
+    fn place(&mut self, mirror: &Mirror) {
+        let (height, width) = self.room();
+        let (rows, cols) = (mirror.rows.len(), usize::from(mirror.cols));
+        if self.follows {
+            let row = usize::from(mirror.cursor.0);
+            let low = (row + 1 + BELOW).saturating_sub(height);
+            self.at.0 = self.at.0.clamp(low, row.max(low));
+            let col = usize::from(mirror.cursor.1);
+            self.at.1 = (col + 1).saturating_sub(width);
+        }
+        self.at.0 = self.at.0.min(rows.saturating_sub(height));
+        self.at.1 = self.at.1.min(cols.saturating_sub(width));
+    }
+
+    /// Which part is in sight, if it is not all: `rows 9-40 of 40, columns 1-80 of 120`.
+    pub fn part(&mut self, mirror: &Mirror) -> Option<String> {
+        self.place(mirror);
+        let (height, width) = self.room();
+        let part = |what, from: usize, room: usize, of: usize| {
+            (room < of).then(|| format!("{what} {}-{} of {of}", from + 1, from + room))
+        };
+        let rows = part("rows", self.at.0, height, mirror.rows.len());
+        let cols = part("columns", self.at.1, width, mirror.cols.into());
+        let parts: Vec<String> = rows.into_iter().chain(cols).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// The bytes that bring the terminal up to date: only rows that are not as they were.
+    pub fn frame(&mut self, mirror: &Mirror, banner: &str) -> Vec<u8> {
+        self.place(mirror);
+        let (height, width) = self.room();
+        let mut rows = vec![self.banner(banner)];
+        for row in 0..height {
+            rows.push(match mirror.rows.get(self.at.0 + row) {
+                Some(runs) => self.row(runs, width),
+                None => "\x1b[m\x1b[K".into(),
+            });
+        }
+        let mut out = String::new();
+        self.shown.resize(rows.len(), String::new());
+        for (at, (row, shown)) in rows.iter().zip(&self.shown).enumerate() {
+            if row != shown {
+                let _ = write!(out, "\x1b[{};1H{row}", at + 1);
+            }
+        }
+        self.shown = rows;
+        // Hidden while rows are drawn: it would be seen jumping.
+        format!(
+            "\x1b[?2026h\x1b[?25l{out}{}\x1b[?2026l",
+            self.cursor(mirror)
+        )
+        .into_bytes()
+    }
+
+    fn cursor(&self, mirror: &Mirror) -> String {
+        let (height, width) = self.room();
+        let (row, col, visible) = mirror.cursor;
+        let row = usize::from(row)
+            .checked_sub(self.at.0)
+            .filter(|r| *r < height);
+        let col = usize::from(col)
+            .checked_sub(self.at.1)
+            .filter(|c| *c < width);
+        match (row, col) {
+            (Some(row), Some(col)) if visible => format!("\x1b[{};{}H\x1b[?25h", row + 2, col + 1),
+            _ => String::new(),
+        }
+    }
+
+    fn banner(&self, text: &str) -> String {
+        let width = usize::from(self.size.cols);
+        let fits: String = text.chars().take(width).collect();
+        format!("\x1b[m\x1b[7m{fits:<width$}\x1b[m")
+    }
+
+    /// One row: every column of the window is drawn or erased.
+    fn row(&self, runs: &[Run], width: usize) -> String {
+        let mut row = Drawing {
+            out: String::from("\x1b[m"),
+            look: Look::default(),
+            at: 0,
+            colours: self.colours,
+        };
+        let left = self.at.1;
+        for run in runs {
+            let col = usize::from(run.col);
+            if let Some(cols) = run.alone {
+                let end = col + usize::from(cols);
+                if col >= left && end <= left + width {
+                    row.put(col - left, &run.text, usize::from(cols), run.look);
+                }
+                continue;
+            }
+            let skip = left.saturating_sub(col);
+            let Some(room) = (left + width).checked_sub(col + skip) else {
+                continue;
+            };
+            let text: String = run.text.chars().skip(skip).take(room).collect();
+            let cols = text.chars().count();
+            if cols > 0 {
+                row.put(col + skip - left, &text, cols, run.look);
+            }
+        }
+        let Drawing { mut out, at, .. } = row;
+        out.push_str(if at < width { "\x1b[m\x1b[K" } else { "\x1b[m" });
+        out
+    }
+}
+
+/// A row on its way.
+struct Drawing {
+    out: String,
+    look: Look,
+    at: usize,
+    colours: bool,
+}
+
+impl Drawing {
+    fn put(&mut self, col: usize, text: &str, cols: usize, look: Look) {
+        let Some(gap) = col.checked_sub(self.at) else {
+            return;
+        };
+        if gap > 0 {
+            self.wear(Look::default());
+            self.out.extend(std::iter::repeat_n(' ', gap));
+        }
+        self.wear(look);
+        self.out.push_str(text);
+        self.at = col + cols;
+        if !text.is_ascii() {
+            // Wherever this terminal thinks it is: not all agree how wide a character is.
+            let _ = write!(self.out, "\x1b[{}G", self.at + 1);
+        }
+    }
+
+    fn wear(&mut self, look: Look) {
+        if self.look != look {
+            self.look = look;
+            self.out.push_str(&sgr(look, self.colours));
+        }
+    }
+}
+
+/// The sequence that makes text look so, whatever it looked like before.
+fn sgr(look: Look, colours: bool) -> String {
+    let mut out = String::from("\x1b[0");
+    let flags = [
+        look.bold,
+        look.dim,
+        look.italic,
+        look.underline,
+        look.inverse,
+    ];
+    for (flag, code) in flags.iter().zip([";1", ";2", ";3", ";4", ";7"]) {
+        if *flag {
+            out.push_str(code);
+        }
+    }
+    for (colour, base) in [(look.fg, 38), (look.bg, 48)] {
+        let _ = match colour {
+            _ if !colours => Ok(()),
+            Colour::Default => Ok(()),
+            // The first sixteen by the codes that every terminal knows.
+            Colour::Index(i @ 0..8) => write!(out, ";{}", base - 8 + u16::from(i)),
+            Colour::Index(i @ 8..16) => write!(out, ";{}", base + 44 + u16::from(i)),
+            Colour::Index(i) => write!(out, ";{base};5;{i}"),
+            Colour::Rgb(r, g, b) => write!(out, ";{base};2;{r};{g};{b}"),
+        };
+    }
+    out.push('m');
+    out
+}
