@@ -135,6 +135,7 @@ impl AtWork {
         let cursor = request.cursor.as_deref();
         match request.op.as_str() {
             "history" => {
+                self.harness.catch_up();
                 let (screen, history) = (self.harness.screen(), self.harness.history());
                 let most = request.lines.unwrap_or(u64::MAX);
                 return history.line(&self.origin(), screen, cursor, most);
