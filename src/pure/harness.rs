@@ -638,6 +638,14 @@ impl Harness {
         }
     }
 
+    /// What was drawn again on the main screen is told from what is new without waiting for the screen to rest:
+    /// somebody asks.
+    pub fn catch_up(&mut self) {
+        if !self.screen.alternate() && self.history_due.take().is_some() {
+            self.history.settled(&self.screen);
+        }
+    }
+
     fn settle_history(&mut self, now: Now) {
         if let Some((rests, latest)) = self.history_due
             && now.mono >= rests.min(latest)

@@ -151,6 +151,7 @@ impl AtWork {
         match request.op.as_str() {
             "screen" => self.screen_answer(request),
             "history" => {
+                self.harness.catch_up();
                 let (cursor, most) = (request.cursor.as_deref(), request.lines);
                 let (screen, history) = (self.harness.screen(), self.harness.history());
                 history.line(&self.origin(), screen, cursor, most.unwrap_or(u64::MAX))
