@@ -78,6 +78,8 @@ pub enum Verb {
     },
     /// Tell what has happened.
     Past(past::Verb),
+    /// Type deliberate keys into an agent.
+    Keys(super::keys::Options),
     /// Replace running sidecars by another binary.
     Upgrade(super::upgrade::Options),
     /// Look at one agent, or take it over.
@@ -228,6 +230,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
         "launch" => Ok(match super::launch::read(&mut parser)? {
             Some(options) => Verb::Launch(options),
+            None => Verb::Help(page.into()),
+        }),
+        "keys" => Ok(match super::keys::read(&mut parser)? {
+            Some(options) => Verb::Keys(options),
             None => Verb::Help(page.into()),
         }),
         "upgrade" => Ok(match super::upgrade::read(&mut parser)? {

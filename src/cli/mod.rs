@@ -8,6 +8,7 @@ pub mod completions;
 pub mod fleet;
 pub mod fleet_pages;
 pub mod help;
+pub mod keys;
 pub mod launch;
 pub mod man;
 pub mod past;

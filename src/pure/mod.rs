@@ -27,6 +27,7 @@ pub mod journal;
 pub mod jsonc;
 pub mod judge;
 pub mod keyboard;
+pub mod keys;
 pub mod leaving;
 pub mod ledger;
 pub mod limits;

@@ -468,6 +468,11 @@ impl Screen {
         (0..self.size().rows).fold(place, |hash, row| mix(hash, self.row_hash(row)))
     }
 
+    /// The same as text: what programs hand back.
+    pub fn hash_text(&self) -> String {
+        format!("{:016x}", self.hash())
+    }
+
     /// The whole screen as text, rows joined by newlines, trailing blank rows left out.
     pub fn text(&self) -> String {
         let rows: Vec<String> = (0..self.size().rows).map(|r| self.row(r)).collect();

@@ -19,6 +19,7 @@ mod hold;
 mod hook;
 mod hooks;
 mod journal;
+mod keys;
 pub mod launch;
 mod log;
 mod mcp;
@@ -134,6 +135,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             events::events(options).map(ExitCode::from)
         }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
+        fleet::Verb::Keys(options) => keys::keys(options).map(ExitCode::from),
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
         fleet::Verb::Send {

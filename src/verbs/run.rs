@@ -50,6 +50,7 @@ use crate::pure::wire::{Request, State};
 use crate::units::TermSize;
 
 mod ending;
+mod keys;
 mod past;
 mod polls;
 mod takeover;
@@ -716,6 +717,7 @@ impl AtWork {
             }
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
+            "keys" => self.take_keys(client, &request),
             "upgrade" => self.take_upgrade(client, &request),
             "attach" => self.take_attach(client, peer, &request),
             "input" => self.take_input(client, &request),

@@ -187,7 +187,7 @@ impl AtWork {
             why: why.to_owned(),
             for_s: server::seconds_since(self.harness.state_since().mono, now()),
             attached_pid: self.attached().map(|who| who.pid),
-            hash: format!("{:016x}", screen.hash()),
+            hash: screen.hash_text(),
             revision: screen.revision(),
         }
     }
