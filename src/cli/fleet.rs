@@ -210,7 +210,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(args);
     match verb.as_str() {
         "demo-tui" => Ok(Verb::DemoTui(parser.raw_args()?.collect())),
-        "ps" => super::ps::read(&mut parser, page),
+        "ps" => Ok(match super::ps::read(&mut parser)? {
+            Some(options) => Verb::Ps(options),
+            None => Verb::Help(page.into()),
+        }),
         "hooks" => read_hooks(&mut parser, page),
         "replay" => read_replay(&mut parser, page),
         "units" => read_units(&mut parser, page),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::agent::seconds;
-use super::fleet::Verb;
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,48 +67,46 @@ pub const KEYS: [&str; 13] = [
     "flags", "host", "tenant",
 ];
 
-/// The page of `ps`.
-pub const PAGE: &str = "mosaic-fleet ps [NAME...]: one row per agent of this user on this host, by all that is known of it
+/// Its page of the help.
+pub const PAGE: &str = "mosaic-fleet ps [NAME...]: one row per agent, and what is not as it should be
 
-NAME is a name, or a pattern with *, ? and [a-z]; a name without a row is exit code 3. Heartbeat, sidecar, tmux, systemd and
-the processes are joined (docs/ps.md). Every filter can be given again, or with commas: one of its values must fit.
+Joined from heartbeats, sidecars, tmux, /proc, systemd and environment files (docs/ps.md). NAME may be a pattern with *, ?
+and [a-z]; a name without a row is exit code 3. Every filter can be given again, or with commas: one of its values must fit.
 On a narrow terminal columns are left out, the least important first; off a terminal none is.
 
 Options
-  --state STATE       starting, ready, busy, blocked, wedged, exited, unknown
-  --health HEALTH     healthy, stale, unknown
-  --runtime PATTERN   what runs
-  --tenant PATTERN    whose it is
-  --host PATTERN      where it runs
-  --flag FLAG         drift, boot, unmanaged, orphan, owner, or any
-  --sort KEY          name, state, for, health, runtime, idle, beat, pid, restarts, last, flags, host, tenant;
-                      -KEY turns the order round
-  --watch [SECONDS]   again every 2 s, or so many (0.2 to 3600); needs a terminal. With --json anywhere:
-                      one document a line
-  --json              for programs (docs/schemas/ps.json)
+  --state starting|ready|busy|blocked|wedged|exited|unknown
+                      only agents in this state
+  --health healthy|stale|unknown   only agents of this health
+  --runtime PATTERN   only this runtime
+  --tenant PATTERN    only this tenant
+  --host PATTERN      only this host
+  --flag drift|boot|unmanaged|orphan|owner|any
+                      only rows with this flag
+  --sort name|state|for|health|runtime|idle|beat|pid|restarts|last|flags|host|tenant
+                      by this; with - in front the other way round
+  -w, --watch [SECONDS]   again every 2 s, or so many (0.2 to 3600), on a terminal; q ends it, arrows scroll;
+                      with --json anywhere: one document a line
+  --json              as JSON
   --no-header         without titles
-  --color WHEN        auto (on a terminal, unless NO_COLOR is set), always, never
+  --color auto|always|never   colours; auto: on a terminal, unless NO_COLOR is set
 
 Flags
-  drift       what runs, by the processes below the sidecar, is not the runtime that was asked for
-  boot        its unit is up and not enabled, or there is no linger: a reboot ends it
-  unmanaged   a session on the fleet's tmux socket that no agent owns
-  orphan      it runs, and its unit does not: nobody would restart it
-  owner       two claim to be its sidecar: by lock, socket, heartbeat or pane
+  drift      what runs, by the processes below the sidecar, is not the runtime that was asked for
+  boot       its unit is up and not enabled, or there is no linger: a reboot ends it
+  unmanaged  a session on the fleet's tmux socket that no agent owns
+  orphan     it runs, and its unit does not: nobody would restart it
+  owner      two claim to be its sidecar: by lock, socket, heartbeat or pane
 
 Examples
   mosaic-fleet ps
-  mosaic-fleet ps 'coder*' --state busy
-  mosaic-fleet ps --flag any
   mosaic-fleet ps --watch --sort state
-  mosaic-fleet ps --json | jq -r '.agents[] | select(.state == \"blocked\") | .agent'
+  mosaic-fleet ps 'coder*' --flag any
+  mosaic-fleet ps --json | jq -r '.agents[] | select(.health != \"healthy\") | .agent'
 ";
 
-/// Reads the rest of the command line.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn read(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+/// Reads them; none if help was asked for.
+pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Option<PsOptions>, lexopt::Error> {
     let mut options = PsOptions::default();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -123,7 +120,7 @@ pub fn read(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Err
             Long("host") => words(parser, &mut options.hosts)?,
             Long("sort") => options.sort = Some(key(&parser.value()?.string()?)?),
             Long("watch") | Short('w') => options.watch = Some(pause(parser)?),
-            Long("color" | "colour") => {
+            Long("color") => {
                 options.colour = match parser.value()?.string()?.as_str() {
                     "auto" => When::Auto,
                     "always" => When::Always,
@@ -135,12 +132,12 @@ pub fn read(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Err
                     }
                 }
             }
-            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
+            Long("help") | Short('h') => return Ok(None),
             Value(name) => options.names.push(name.string()?),
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Verb::Ps(options))
+    Ok(Some(options))
 }
 
 fn words(parser: &mut lexopt::Parser, list: &mut Vec<String>) -> Result<(), lexopt::Error> {
@@ -205,9 +202,8 @@ mod tests {
 
     fn options(line: &str) -> Result<PsOptions, String> {
         let args = line.split_whitespace().map(std::ffi::OsString::from);
-        match read(&mut lexopt::Parser::from_args(args), PAGE) {
-            Ok(Verb::Ps(options)) => Ok(options),
-            Ok(other) => Err(format!("{other:?}")),
+        match read(&mut lexopt::Parser::from_args(args)) {
+            Ok(options) => options.ok_or("help".into()),
             Err(e) => Err(e.to_string()),
         }
     }

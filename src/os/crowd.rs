@@ -31,8 +31,8 @@ pub struct Said {
 enum Call {
     /// The queue of connections was full.
     Refused,
-    /// Asked, and what has come back so far.
-    Open(OwnedFd, Peer, Vec<u8>),
+    /// Asked, what has come back so far, and how many lines that is.
+    Open(OwnedFd, Peer, Vec<u8>, usize),
     /// It has been told what came of it.
     Over,
 }
@@ -87,7 +87,7 @@ impl<'a> Crowd<'a> {
                 continue;
             }
             match begin(&self.paths[at], self.line) {
-                Ok((fd, peer)) => *call = Call::Open(fd, peer, Vec::new()),
+                Ok((fd, peer)) => *call = Call::Open(fd, peer, Vec::new(), 0),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => {
                     *call = Call::Over;
@@ -157,19 +157,22 @@ fn begin(path: &PathBuf, line: &[u8]) -> io::Result<(OwnedFd, Peer)> {
 
 /// Takes what has come; the outcome, if that is all there will be.
 fn read(call: &mut Call, answers: usize) -> Option<io::Result<Said>> {
-    let Call::Open(fd, peer, got) = call else {
+    let Call::Open(fd, peer, got, ends) = call else {
         return None;
     };
     let mut chunk = [0; 16 * 1024];
     loop {
         match recv(fd.as_raw_fd(), &mut chunk, MsgFlags::empty()) {
             Ok(0) => return Some(Err(io::ErrorKind::UnexpectedEof.into())),
-            Ok(n) => got.extend_from_slice(&chunk[..n]),
+            Ok(n) => {
+                got.extend_from_slice(&chunk[..n]);
+                *ends += chunk[..n].iter().filter(|b| **b == b'\n').count();
+            }
             Err(Errno::EAGAIN) => return None,
             Err(Errno::EINTR) => continue,
             Err(e) => return Some(Err(e.into())),
         }
-        if got.iter().filter(|b| **b == b'\n').count() >= answers {
+        if *ends >= answers {
             let lines = got.split(|b| *b == b'\n').take(answers);
             return Some(Ok(Said {
                 peer: *peer,

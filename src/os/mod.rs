@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 pub mod brief;
+pub mod bus;
 pub mod child;
 pub mod crowd;
 pub mod family;

@@ -1,11 +1,10 @@
 //! The user's service manager, spoken to through the programs that come with it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
-use super::within;
+use super::files;
 
 /// A scope that is to hold processes which run already.
 pub struct Scope<'a> {
@@ -25,8 +24,7 @@ pub struct Scope<'a> {
 
 /// Whether this user's manager listens: its private socket is there.
 pub fn is_there() -> bool {
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .is_some_and(|dir| Path::new(&dir).join("systemd/private").exists())
+    private_socket().is_some()
 }
 
 /// Runs `systemctl --user`.
@@ -41,16 +39,24 @@ pub fn systemctl(args: &[&str]) -> io::Result<Output> {
         .output()
 }
 
-/// Runs a `systemctl --user` that only looks, and returns what it prints, whether it likes it or not.
-///
-/// # Errors
-/// It cannot be started, or the manager does not answer within the time.
-pub fn look(args: &[&str], within: Duration) -> io::Result<String> {
-    let mut command = Command::new("systemctl");
-    command.arg("--user").args(args);
-    let printed = within::output(&mut command, within)?;
-    Ok(String::from_utf8_lossy(&printed.stdout).into_owned())
+/// Where this user's manager listens for whoever is this user; none where there is no manager.
+pub fn private_socket() -> Option<PathBuf> {
+    let dir = std::env::var_os("XDG_RUNTIME_DIR")?;
+    let socket = Path::new(&dir).join("systemd/private");
+    socket.exists().then_some(socket)
 }
+
+/// The units that something pulls in, by the links that `enable` makes below a directory of units.
+pub fn linked(dir: &Path) -> Vec<String> {
+    files::names_in(dir, LINKS_MAX)
+        .into_iter()
+        .filter(|name| name.ends_with(".wants") || name.ends_with(".requires"))
+        .flat_map(|name| files::names_in(&dir.join(name), LINKS_MAX))
+        .collect()
+}
+
+/// Most names looked at in one directory.
+const LINKS_MAX: usize = 4_096;
 
 /// The unit a process is in: the innermost part of its cgroup; empty where the kernel does not tell.
 pub fn unit_of(pid: i32) -> String {

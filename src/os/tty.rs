@@ -101,33 +101,10 @@ impl Outer {
         self.tty.try_clone()
     }
 
-    /// What has been typed since the last look.
-    ///
-    /// # Errors
-    /// The terminal is gone.
-    pub fn typed(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; 1_024];
-        match nix::unistd::read(&self.tty, &mut bytes) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                bytes.truncate(n);
-                Ok(bytes)
-            }
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => Ok(Vec::new()),
-            Err(e) => Err(e.into()),
-        }
-    }
-
     /// The terminal's size, clamped.
     pub fn size(&self) -> TermSize {
         let (cols, rows) = window(self.tty.as_fd());
         TermSize::clamped(cols, rows)
-    }
-}
-
-impl AsFd for Outer {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.tty.as_fd()
     }
 }
 

@@ -11,6 +11,7 @@ pub mod beat;
 pub mod cast;
 pub mod cells;
 pub mod command;
+pub mod dbus;
 pub mod delivery;
 pub mod doctor;
 pub mod events;

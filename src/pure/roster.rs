@@ -190,6 +190,8 @@ pub struct Row {
     pub pane: Pane,
     /// The tmux session it is in.
     pub session: Option<String>,
+    /// The process that has taken it over by `attach`.
+    pub attached_pid: Option<u64>,
     /// Its unit; null where there is no service manager.
     pub unit: Option<Unit>,
     /// The host it runs on.
@@ -315,6 +317,7 @@ pub fn row(from: &Sources, around: &Around<'_>) -> Row {
             Some(_) => Pane::Alive,
         },
         session: seat.map(|s| s.session.clone()),
+        attached_pid: status.and_then(|s| s.attached_pid),
         unit: from.unit.clone(),
         host: given(&get("host")).unwrap_or_else(|| around.host.to_owned()),
         tenant_id: given(&get("tenant_id")).unwrap_or_else(|| around.tenant.to_owned()),
@@ -404,11 +407,17 @@ fn life(from: &Sources, around: &Around<'_>, vouched: &Result<&Status, String>) 
             "unknown"
         }
     };
-    if let Some(Err(complaint)) = &from.described {
+    let mut add = |more: String| {
         if !why.is_empty() {
             why.push_str("; ");
         }
-        why.push_str(&format!("its environment file: {complaint}"));
+        why.push_str(&more);
+    };
+    if let Some(pid) = vouched.as_ref().ok().and_then(|s| s.attached_pid) {
+        add(format!("pid {pid} is attached"));
+    }
+    if let Some(Err(complaint)) = &from.described {
+        add(format!("its environment file: {complaint}"));
     }
     Life { health, state, why }
 }

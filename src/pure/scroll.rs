@@ -1,6 +1,8 @@
 //! A page of text on a terminal, drawn again and again: which of its rows are in sight, and what has to be sent so
 //! that the terminal shows them.
 
+use super::viewport::{self, Key};
+
 /// The rows of a terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
@@ -26,21 +28,10 @@ impl Frame {
     }
 }
 
-/// Where in an escape sequence the keys are that have come so far: one may come in two parts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Key {
-    #[default]
-    Plain,
-    Escape,
-    /// The number in it.
-    Sequence(u16),
-}
-
 /// What of a long table is in sight.
 #[derive(Clone, Debug, Default)]
 pub struct Scroll {
     top: usize,
-    key: Key,
 }
 
 impl Scroll {
@@ -62,52 +53,26 @@ impl Scroll {
         Frame { rows }
     }
 
-    /// Takes what was typed; false if that ends it: `q`, Ctrl-C, Ctrl-D. `page` rows are in sight.
-    pub fn press(&mut self, bytes: &[u8], page: usize) -> bool {
-        let page = page.saturating_sub(3).max(1);
-        for byte in bytes {
-            let by = match (self.key, byte) {
-                (Key::Plain, b'q' | b'Q' | 0x03 | 0x04) => return false,
-                (_, 0x1b) => {
-                    self.key = Key::Escape;
-                    continue;
-                }
-                (Key::Escape, b'[' | b'O') => {
-                    self.key = Key::Sequence(0);
-                    continue;
-                }
-                (Key::Sequence(n), b'0'..=b'9') => {
-                    let n = n.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
-                    self.key = Key::Sequence(n);
-                    continue;
-                }
-                // Anything else that ECMA-48 lets stand before the last byte of a sequence.
-                (Key::Sequence(_), 0x20..=0x3f) => {
-                    self.key = Key::Sequence(0);
-                    continue;
-                }
-                (Key::Plain, b'j' | b'\r') | (Key::Sequence(_), b'B') => Move::Down(1),
-                (Key::Plain, b'k') | (Key::Sequence(_), b'A') => Move::Up(1),
-                (Key::Plain, b' ') | (Key::Sequence(6), b'~') => Move::Down(page),
-                (Key::Plain, b'b') | (Key::Sequence(5), b'~') => Move::Up(page),
-                (Key::Plain, b'g') | (Key::Sequence(_), b'H') => Move::Up(usize::MAX),
-                (Key::Plain, b'G') | (Key::Sequence(_), b'F') => Move::Down(usize::MAX),
-                _ => Move::Up(0),
+    /// Takes what was typed; false if that ends it. The terminal has `height` rows.
+    pub fn press(&mut self, bytes: &[u8], height: usize) -> bool {
+        // The head, and what is out of sight, take three.
+        let page = i32::try_from(height.saturating_sub(3).max(1)).unwrap_or(i32::MAX);
+        for key in viewport::keys(bytes) {
+            let rows = match key {
+                Key::Leave => return false,
+                Key::Move(rows, _) => rows,
+                Key::Page(pages) => pages.saturating_mul(page),
+                Key::Follow => continue,
             };
-            self.key = Key::Plain;
-            self.top = match by {
-                Move::Up(n) => self.top.saturating_sub(n),
-                // Too far is put right by the next frame.
-                Move::Down(n) => self.top.saturating_add(n),
+            // Too far down is put right by the next frame.
+            let by = usize::try_from(rows.unsigned_abs()).unwrap_or(usize::MAX);
+            self.top = match rows < 0 {
+                true => self.top.saturating_sub(by),
+                false => self.top.saturating_add(by),
             };
         }
         true
     }
-}
-
-enum Move {
-    Up(usize),
-    Down(usize),
 }
 
 #[cfg(test)]
@@ -143,9 +108,9 @@ mod tests {
             rows(&mut scroll, 9, 4),
             ["head", "row 0", "row 1", "… 0 above, 7 below (arrows)"]
         );
-        assert!(scroll.press(b"jj\x1b[A\x1b", 4) && scroll.press(b"[B", 4));
+        assert!(scroll.press(b"jj\x1b[A\x1b[B", 4));
         assert_eq!(rows(&mut scroll, 9, 4)[1], "row 2");
-        assert!(scroll.press(b"G", 4));
+        assert!(scroll.press(b"\x1b[F", 4));
         assert_eq!(rows(&mut scroll, 9, 4)[1..3], ["row 7", "row 8"]);
         // The table has become shorter.
         assert_eq!(rows(&mut scroll, 2, 4), ["head", "row 0", "row 1"]);
@@ -155,12 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn q_and_control_c_end_it_and_a_q_inside_a_sequence_does_not() {
-        for end in [b"q".as_slice(), b"\x03", b"j\x04"] {
+    fn q_and_control_c_end_it_and_other_keys_do_not() {
+        for end in [b"q".as_slice(), b"\x03"] {
             assert!(!Scroll::default().press(end, 9), "{end:?}");
         }
-        for other in [b"\x1b[1;5q".as_slice(), b"\x1bOq", b"x", b"\x1b[200~"] {
-            assert!(Scroll::default().press(other, 9), "{other:?}");
+        for other in [b"x".as_slice(), b"\x1b[5~", b"\x1b[6~"] {
+            assert!(Scroll::default().press(other, 0), "{other:?}");
         }
     }
 }

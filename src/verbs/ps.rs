@@ -16,6 +16,7 @@ use crate::pure::roster::table::{self, Look};
 use gather::Fleet;
 
 mod gather;
+mod managers;
 mod sidecars;
 mod watch;
 

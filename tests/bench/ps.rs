@@ -72,9 +72,15 @@ fn under_units(agents: usize) -> Option<Managed> {
         managed.var("MOSAIC_TMUX_SOCKET"),
     );
     fs::write(fleet.join("fleet.env"), text).expect("a file in the sandbox");
-    for n in 0..agents {
-        managed.must(&["start", &format!("mosaic-agent@a{n}.service")]);
-    }
+    // All at once: the manager starts them side by side.
+    let units: Vec<String> = (0..agents)
+        .map(|n| format!("mosaic-agent@a{n}.service"))
+        .collect();
+    let start: Vec<&str> = std::iter::once("start")
+        .chain(units.iter().map(String::as_str))
+        .collect();
+    let started = managed.systemctl_within(&start, Duration::from_secs(300));
+    assert_eq!(started.code, 0, "{started:?}");
     Some(managed)
 }
 

@@ -1,9 +1,17 @@
-//! What the user's service manager says of the agents' units, as `systemctl show` prints it.
+//! What the user's service manager says of the agents' units.
 
 use serde::Serialize;
 
-/// The properties asked for.
-pub const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Result";
+use crate::pure::dbus::{Argument, Call, Reader};
+
+/// The manager's object.
+const MANAGER: &str = "/org/freedesktop/systemd1";
+
+/// The interface of every service.
+pub const SERVICE: &str = "org.freedesktop.systemd1.Service";
+
+/// The interface of every unit.
+pub const UNIT: &str = "org.freedesktop.systemd1.Unit";
 
 /// One unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,30 +58,59 @@ impl Unit {
     }
 }
 
-/// Reads what `systemctl show` has printed: `Name=value` lines, a blank line between two units. A unit that was
-/// asked for twice, by name and by pattern, comes once.
-pub fn parse(printed: &str) -> Vec<Unit> {
-    let mut units: Vec<Unit> = Vec::new();
-    for block in printed.split("\n\n") {
-        let mut unit = Unit::default();
-        for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
-            let value = value.to_owned();
-            match key {
-                "Id" => unit.name = value,
-                "LoadState" => unit.load = value,
-                "ActiveState" => unit.active = value,
-                "SubState" => unit.sub = value,
-                "UnitFileState" => unit.enabled = value,
-                "NRestarts" => unit.restarts = value.parse().unwrap_or(0),
-                "Result" => unit.result = value,
-                _ => {}
-            }
-        }
-        if !unit.name.is_empty() && units.iter().all(|known| known.name != unit.name) {
-            units.push(unit);
-        }
+/// Asks for the units in the manager's memory that have these names or fit these patterns.
+pub fn list<'a>(patterns: &'a [&'a str]) -> Call<'a> {
+    Call {
+        path: MANAGER,
+        interface: "org.freedesktop.systemd1.Manager",
+        member: "ListUnitsByPatterns",
+        // In any state.
+        arguments: vec![Argument::Texts(&[]), Argument::Texts(patterns)],
     }
-    units
+}
+
+/// Asks for one property.
+pub fn property<'a>(path: &'a str, interface: &'a str, name: &'a str) -> Call<'a> {
+    Call {
+        path,
+        interface: "org.freedesktop.DBus.Properties",
+        member: "Get",
+        arguments: vec![Argument::Text(interface), Argument::Text(name)],
+    }
+}
+
+/// The units of a list, each with the path of its object: `a(ssssssouso)` of name, description, load, active and sub
+/// state, whom it follows, path, and a job.
+pub fn listed(mut body: Reader<'_>) -> Option<Vec<(Unit, String)>> {
+    body.structures(|unit| {
+        let name = unit.text()?.to_owned();
+        unit.text()?;
+        let mut state = || Some(unit.text()?.to_owned());
+        let (load, active, sub) = (state()?, state()?, state()?);
+        unit.text()?;
+        let path = unit.text()?.to_owned();
+        unit.number()?;
+        unit.text()?;
+        unit.text()?;
+        let found = Unit {
+            name,
+            load,
+            active,
+            sub,
+            ..Unit::default()
+        };
+        Some((found, path))
+    })
+}
+
+/// A property that is a number.
+pub fn number(mut body: Reader<'_>) -> Option<u32> {
+    (body.signature()? == "u").then(|| body.number())?
+}
+
+/// A property that is a text.
+pub fn text(mut body: Reader<'_>) -> Option<String> {
+    (body.signature()? == "s").then(|| body.text().map(str::to_owned))?
 }
 
 /// The unit of an agent.
@@ -97,15 +134,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_read_once_each_and_strange_lines_are_skipped() {
-        let one = "Id=mosaic-agent@a.service\nActiveState=active\nSubState=running\n\
-                   UnitFileState=enabled\nNRestarts=3\nResult=success\nLoadState=loaded\nNew=x\nno sign\n";
-        let two = "Id=b.service\nActiveState=failed\nNRestarts=[not set]\n";
-        let units = parse(&format!("{one}\n{two}\n{one}"));
-        assert_eq!(units.len(), 2, "{units:?}");
-        assert!(units[0].is_up() && units[0].is_enabled() && units[0].restarts == 3);
-        assert!(!units[1].is_up() && units[1].restarts == 0);
-        assert_eq!(agent_of(&units[0].name), Some("a"));
-        assert_eq!(parse(""), []);
+    fn a_unit_is_up_on_its_way_too_and_enabled_only_for_good() {
+        let unit = |active: &str, enabled: &str| Unit {
+            active: active.into(),
+            enabled: enabled.into(),
+            ..Unit::default()
+        };
+        assert!(unit("activating", "").is_up() && unit("deactivating", "").is_up());
+        assert!(!unit("failed", "").is_up() && !Unit::unloaded("a").is_up());
+        assert!(unit("", "enabled").is_enabled() && !unit("", "enabled-runtime").is_enabled());
+    }
+
+    #[test]
+    fn an_agent_and_its_unit_have_each_others_names() {
+        assert_eq!(agent_of(&of_agent("a-b_1")), Some("a-b_1"));
+        assert_eq!(agent_of("mosaic-agent-end@a.service"), None);
+        assert!(is_own_service("coder0.service", false));
+        for (unit, in_tmux) in [
+            ("user@0.service", false),
+            ("a.service", true),
+            ("a.scope", false),
+        ] {
+            assert!(!is_own_service(unit, in_tmux), "{unit}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::sidecars;
+use super::{managers, sidecars};
 use crate::os::crowd::{Crowd, Said};
 use crate::os::locks::Locks;
 use crate::os::tmux::{self, Tmux};
@@ -22,6 +22,7 @@ use crate::pure::wire::{self, Request};
 use crate::units::AgentName;
 use crate::verbs::place::Place;
 use crate::verbs::run::facts;
+use crate::verbs::unit_files;
 
 /// A tmux server and a service manager answer within some 10 ms, and 1 ms more for every unit. One that hangs is
 /// shown as if it were not there.
@@ -78,11 +79,13 @@ pub fn gather(place: &Place, profiles: &Profiles) -> Fleet {
         entry(&mut all, agent).described = Some(read.as_ref().map(|_| file).map_err(Clone::clone));
     }
     let services = own_services(&all);
+    let directory = &unit_files::directory(place);
+    let deadline = Instant::now() + MANAGERS_WITHIN;
     let servers = servers(place, &described, &all);
     let (units, panes) = thread::scope(|scope| {
         let names: Vec<&str> = all.keys().map(String::as_str).collect();
         let services: Vec<&str> = services.values().map(String::as_str).collect();
-        let units = scope.spawn(move || find_units(&names, &services));
+        let units = scope.spawn(move || managers::units(directory, &names, &services, deadline));
         let asking: Vec<_> = servers
             .iter()
             .map(|server| scope.spawn(|| server.tmux.panes_within(MANAGERS_WITHIN)))
@@ -189,37 +192,6 @@ fn own_services(all: &BTreeMap<String, Sources>) -> BTreeMap<String, String> {
             units::is_own_service(&unit, beat.get("tmux").is_some()).then(|| (agent.clone(), unit))
         })
         .collect()
-}
-
-/// What the service manager says of all agents' units, in one question for those that it has in memory, and a
-/// second one for what starts with the machine; none where there is no manager.
-fn find_units(agents: &[&str], services: &[&str]) -> Option<Vec<Unit>> {
-    if !systemd::is_there() {
-        return None;
-    }
-    let pattern = units::of_agent("*");
-    let mut show = vec!["show", "-p", units::PROPERTIES, pattern.as_str()];
-    show.extend(services);
-    let mut found = units::parse(&systemd::look(&show, MANAGERS_WITHIN).ok()?);
-    let absent: Vec<String> = agents
-        .iter()
-        .filter(|agent| AgentName::new(agent).is_ok())
-        .map(|agent| units::of_agent(agent))
-        .filter(|unit| found.iter().all(|known| known.name != *unit))
-        .collect();
-    found.extend(absent.iter().map(|unit| Unit::unloaded(unit)));
-    // What `show` says of it is as old as the manager's last reload: `enable` does not change it (systemd 252).
-    let mut question = vec!["is-enabled"];
-    question.extend(found.iter().map(|unit| unit.name.as_str()));
-    let words = systemd::look(&question, MANAGERS_WITHIN).unwrap_or_default();
-    let words: Vec<&str> = words.lines().collect();
-    // It stops at the first unit that has no file: nothing fits any more then.
-    if words.len() == found.len() {
-        for (unit, word) in found.iter_mut().zip(words) {
-            unit.enabled = word.to_owned();
-        }
-    }
-    Some(found)
 }
 
 /// An agent's unit. A session that no agent owns has none, and one on another host has none here.
@@ -431,14 +403,14 @@ fn ask(paths: Vec<PathBuf>, request: &[u8]) -> Vec<(usize, Answered)> {
     while crowd.waiting() > 0 {
         let until = patience::until(asked, asked - crowd.waiting(), slowest);
         let left = until.saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            break;
-        }
+        // Also when the time is over: what has come meanwhile counts.
         let outcomes = crowd.listen(left);
         if !outcomes.is_empty() {
             slowest = begun.elapsed();
+            take(outcomes, &mut open);
+        } else if left.is_zero() {
+            break;
         }
-        take(outcomes, &mut open);
     }
     let ms = begun.elapsed().as_millis();
     let silent = format!("its sidecar does not answer (waited {ms} ms)");

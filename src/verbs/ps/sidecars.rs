@@ -17,8 +17,8 @@ pub struct Run {
 pub fn read(pid: i32) -> Option<Run> {
     let exe = process::executable(pid)?;
     let name = exe.file_name()?.to_string_lossy();
-    // After an upgrade the running one's file is gone.
-    if name.trim_end_matches(" (deleted)") != "mosaic-agent" {
+    // A file that was replaced since is shown with ` (deleted)` behind its name.
+    if !name.starts_with("mosaic-agent") {
         return None;
     }
     let arguments = process::arguments(pid).into_iter().map(OsString::from);

@@ -1,6 +1,7 @@
 //! `ps --watch`: the table again and again, on a screen of its own, or one document a line.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::libc;
@@ -9,7 +10,7 @@ use super::{Viewer, colours};
 use crate::cli::ps::PsOptions;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::signals::Signals;
-use crate::os::tty::Outer;
+use crate::os::stage::{self, Stage};
 use crate::pure::beat;
 use crate::pure::roster::Row;
 use crate::pure::roster::table::{self, Look};
@@ -35,103 +36,65 @@ pub fn lines(viewer: &Viewer, pause: Duration) -> Result<u8, Failure> {
     }
 }
 
-/// The other screen, no cursor, no wrapping.
-const BEGIN: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
+/// No cursor: there is nothing to type here.
+const BEGIN: &[u8] = b"\x1b[?25l";
 
-/// The same, taken back.
-const END: &[u8] = b"\x1b[?7h\x1b[?25h\x1b[?1049l";
-
-/// The terminal while it shows the fleet. Dropping it gives it back as it was.
-struct Screen {
-    outer: Outer,
-    shown: Frame,
-}
-
-impl Screen {
-    /// Takes the terminal.
-    fn take() -> Result<Screen, Failure> {
-        let doing = || "watching the fleet".to_owned();
-        if !io::stdout().is_terminal() {
-            return Err(no_terminal());
-        }
-        let outer = Outer::take().doing(doing)?.ok_or_else(no_terminal)?;
-        put(BEGIN);
-        Ok(Screen {
-            outer,
-            shown: Frame::default(),
-        })
-    }
-
-    fn show(&mut self, frame: Frame) {
-        put(&frame.changes(&self.shown));
-        self.shown = frame;
-    }
-
-    /// After a change of size: what the terminal has made of the old frame is its own affair.
-    fn clear(&mut self) {
-        put(b"\x1b[m\x1b[2J");
-        self.shown = Frame::default();
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        put(END);
-    }
-}
-
-fn no_terminal() -> Failure {
-    Failure::new(
-        exit::USAGE,
-        "watching the fleet",
-        "there is no terminal here",
-    )
-    .hint("--watch --json prints one document a line, anywhere")
-}
-
-/// Writes to the terminal; one that has gone away ends the watch by SIGHUP.
-fn put(bytes: &[u8]) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
-}
+/// After a change of size: what the terminal has made of the old frame is its own affair.
+const CLEAR: &[u8] = b"\x1b[m\x1b[2J";
 
 /// The table, live, until `q`, Ctrl-C or a signal.
 ///
 /// # Errors
 /// There is no terminal.
 pub fn screen(viewer: &Viewer, options: &PsOptions, pause: Duration) -> Result<u8, Failure> {
-    let mut signals = Signals::listen().doing(|| "listening to signals".into())?;
-    let mut screen = Screen::take()?;
+    let doing = || "watching the fleet".to_owned();
+    let mut signals = Signals::listen().doing(doing)?;
+    let mut stage = Stage::enter().doing(doing)?.ok_or_else(|| {
+        Failure::new(exit::USAGE, doing(), "there is no terminal here")
+            .hint("--watch --json prints one document a line, anywhere")
+    })?;
+    stage.write(BEGIN);
     let colour = colours(options.colour, true);
-    let mut scroll = Scroll::default();
+    let (mut scroll, mut shown) = (Scroll::default(), Frame::default());
     let mut rows = viewer.choose(viewer.look().rows);
     let mut looked = Instant::now();
     loop {
-        let size = screen.outer.size();
+        let size = stage.size();
         let (width, height) = (usize::from(size.cols), usize::from(size.rows));
-        let look = Look {
-            width: Some(width),
-            colour,
-            bare: options.bare,
-        };
-        let mut body = table::lines(&rows, look);
-        let mut head = vec![table::cut(&heading(viewer, &rows, pause), width)];
-        if !options.bare {
-            head.extend(body.drain(..1));
+        // A terminal that is still busy with the last frame gets the one that is true when it is done.
+        if stage.is_drawn() {
+            let look = Look {
+                width: Some(width),
+                colour,
+                bare: options.bare,
+            };
+            let mut body = table::lines(&rows, look);
+            let mut head = vec![table::cut(&heading(viewer, &rows, pause), width)];
+            if !options.bare {
+                head.extend(body.drain(..1));
+            }
+            let frame = scroll.frame(head, body, height);
+            stage.write(&frame.changes(&shown));
+            shown = frame;
         }
-        screen.show(scroll.frame(head, body, height));
-        signals.wait(Some(&screen.outer), pause.saturating_sub(looked.elapsed()));
+        let undrawn = (!stage.is_drawn()).then(|| stage.as_fd());
+        let left = pause.saturating_sub(looked.elapsed());
+        stage::wait(&[signals.readable(), stage.as_fd()], undrawn, left);
+        stage.flush();
         for signal in signals.take() {
             match signal {
                 libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT => {
                     return Ok(128 + u8::try_from(signal).unwrap_or(0));
                 }
-                libc::SIGWINCH => screen.clear(),
+                libc::SIGWINCH => {
+                    stage.write(CLEAR);
+                    shown = Frame::default();
+                }
                 _ => {}
             }
         }
         // A terminal that is gone ends it, too.
-        let typed = screen.outer.typed();
+        let typed = stage.typed().map(Option::unwrap_or_default);
         if !typed.is_ok_and(|keys| scroll.press(&keys, height)) {
             return Ok(exit::OK);
         }

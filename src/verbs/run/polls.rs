@@ -17,6 +17,10 @@ const ANSWER_EVERY: Duration = Duration::from_millis(100);
 /// than ten are each answered less often.
 const ANSWER_ONE: Duration = Duration::from_millis(10);
 
+/// A frame that is half drawn is not shown, unless it is for so long: a runtime that draws one frame behind the
+/// other is hardly ever seen between two of them.
+const HALF_DRAWN: Duration = Duration::from_millis(100);
+
 /// Longest wait for something new: less than the time after which a silent connection is closed.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -116,11 +120,8 @@ impl AtWork {
         let request = &poll.request;
         match request.op.as_str() {
             "screen" => {
-                let screen = self.harness.screen();
-                // A half drawn frame is nobody's news.
                 let after = request.after.unwrap_or(0);
-                let drawn = screen.revision() > after && !screen.in_update();
-                drawn || self.harness.state().0 != poll.state
+                self.harness.screen().revision() > after || self.harness.state().0 != poll.state
             }
             "history" => {
                 let (screen, history) = (self.harness.screen(), self.harness.history());
@@ -130,6 +131,20 @@ impl AtWork {
             }
             _ => self.events.has_news(request.cursor.as_deref()),
         }
+    }
+
+    /// When a request is answered if nothing happens before.
+    fn due(&self, poll: &Poll) -> Instant {
+        let at = if self.harness.ended().is_some() {
+            poll.not_before
+        } else if !self.has_news(poll) {
+            poll.until
+        } else if self.harness.screen().in_update() {
+            poll.not_before + HALF_DRAWN
+        } else {
+            poll.not_before
+        };
+        at.min(poll.until)
     }
 
     fn poll_line(&mut self, request: &Request) -> Vec<u8> {
@@ -194,15 +209,11 @@ impl AtWork {
 
     /// Answers those whose time has come.
     pub(super) fn answer_polls(&mut self, now: Instant) {
-        let ended = self.harness.ended().is_some();
-        let is_due = |poll: &Poll, has_news| {
-            ended || now >= poll.until || now >= poll.not_before && has_news
-        };
         let mut at = 0;
         // Readers that have the same want the same.
         let mut made: Option<(Request, Vec<u8>)> = None;
         while let Some(poll) = self.polls.get(at) {
-            if !is_due(poll, self.has_news(poll)) {
+            if now < self.due(poll) {
                 at += 1;
                 continue;
             }
@@ -228,12 +239,6 @@ impl AtWork {
 
     /// When the next of them wants an answer if nothing happens before.
     pub(super) fn next_poll(&self) -> Option<Instant> {
-        self.polls
-            .iter()
-            .map(|poll| match self.has_news(poll) {
-                true => poll.not_before.min(poll.until),
-                false => poll.until,
-            })
-            .min()
+        self.polls.iter().map(|poll| self.due(poll)).min()
     }
 }
