@@ -819,6 +819,7 @@ impl AtWork {
         debug_assert_eq!(self.harness.state().0, State::Exited);
         self.beat();
         self.tell_stopped(ended);
+        self.answer_all_polls();
         self.clients.finish().await;
         drop(self.sidecar.bound);
         drop(self.sidecar.outer);

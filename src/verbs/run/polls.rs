@@ -208,6 +208,14 @@ impl AtWork {
         }
     }
 
+    /// The last answer to everybody who waits.
+    pub(super) fn answer_all_polls(&mut self) {
+        for poll in std::mem::take(&mut self.polls) {
+            let line = self.poll_line(&poll.request);
+            self.clients.answer(poll.client, &line);
+        }
+    }
+
     /// Answers those whose time has come.
     pub(super) fn answer_polls(&mut self, now: Instant) {
         let mut at = 0;
