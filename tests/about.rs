@@ -97,6 +97,24 @@ fn every_verb_has_a_help_with_examples_a_manual_entry_and_completions() {
     }
 }
 
+#[test]
+fn the_help_of_the_tiny_binary_needs_nobody_beside_it() {
+    let sandbox = Sandbox::new();
+    let alone = sandbox.path("mosaic-agent");
+    fs::copy(AGENT, &alone).expect("a copy");
+    let alone = alone.display().to_string();
+    assert!(text(&sandbox, &alone, &["--help"]).contains("stop NAME"));
+    let send = text(&sandbox, &alone, &["send", "--help"]);
+    assert!(
+        send.contains("send NAME") && send.contains("mosaic-fleet"),
+        "{send}"
+    );
+    // What another program performs, that program explains.
+    let stop = run(&sandbox, &alone, &["stop", "--help"]);
+    assert_eq!(stop.code, 69, "{stop:?}");
+    assert!(stop.stderr.contains("mosaic-fleet"), "{stop:?}");
+}
+
 /// The options are read by hand, so this reads that hand's source.
 #[test]
 fn every_option_that_is_read_is_in_a_help_page() {
@@ -108,8 +126,10 @@ fn every_option_that_is_read_is_in_a_help_page() {
             pages.push_str(&text(&sandbox, program, &[&verb, "--help"]));
         }
     }
-    // What `launch` tells the `run` that it starts.
-    let internal = ["handoff", "as"];
+    let options = pages.lines().filter(|line| line.starts_with("  -"));
+    let options: String = options.map(|line| format!("{line}\n")).collect();
+    // What `launch`, or the sidecar before, tells the `run` that it starts.
+    let internal = ["handoff", "as", "take-over", "can-take-over"];
     let sources = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli")).expect("src/cli");
     let mut count = 0;
     for path in sources.flatten().map(|entry| entry.path()) {
@@ -122,7 +142,7 @@ fn every_option_that_is_read_is_in_a_help_page() {
             count += 1;
             let is_there = [' ', ',', '\n']
                 .iter()
-                .any(|end| pages.contains(&format!("--{name}{end}")));
+                .any(|end| options.contains(&format!("--{name}{end}")));
             assert!(
                 internal.contains(&name) || is_there,
                 "{}: --{name}",
@@ -187,7 +207,7 @@ fn schemas_are_printed_by_both_programs_and_an_unknown_one_is_a_usage_error() {
 const TYPED: [(&str, &[&str], &[&str]); 12] = [
     ("mosaic-agent ", &["send", "launch", "doctor"], &["ps"]),
     ("mosaic-agent sen", &["send"], &["status"]),
-    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["launch"]),
+    ("mosaic-fleet ", &["ps", "mcp", "demo-tui"], &["verify"]),
     ("mosaic-agent status ", &["coder0", "planner"], &["--json"]),
     ("mosaic-agent status pl", &["planner"], &["coder0"]),
     (

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
-use super::agent_pages::{HEAD, OF_FLEET, OF_FLEET_TITLE, PAGES, TAIL};
+use super::agent_help::{OF_FLEET, OWN};
 use super::help;
 use crate::failure::{Failure, exit};
 use crate::units::{AgentName, TermSize};
@@ -73,6 +73,10 @@ pub struct SendOptions {
 pub enum Verb {
     /// Print this text.
     Help(String),
+    /// Print the list of verbs, and all else that `--help` says.
+    Overview,
+    /// Print the page of the verb that this line is about.
+    Page(&'static str),
     /// Be the sidecar.
     Run(RunOptions),
     /// Deliver a message.
@@ -99,42 +103,10 @@ pub enum Verb {
         /// Print nothing.
         quiet: bool,
     },
-    /// Show the state.
-    Status {
-        /// The agent.
-        name: AgentName,
-        /// Look afresh and write a heartbeat.
-        probe: bool,
-        /// As JSON.
-        json: bool,
-    },
-    /// Say why the sidecar thinks what it thinks.
-    Explain {
-        /// The agent.
-        name: AgentName,
-        /// As JSON.
-        json: bool,
-    },
     /// Tell the sidecar what the runtime's own hook says, with these arguments.
     Hook(Vec<OsString>),
     /// What `mosaic-fleet` does, with this verb and these arguments.
     OfFleet(Vec<OsString>),
-    /// Show the screen.
-    Tail {
-        /// The agent.
-        name: AgentName,
-        /// Only the last rows.
-        lines: Option<usize>,
-        /// As JSON.
-        json: bool,
-    },
-}
-
-/// The text of `--help`.
-fn overview() -> String {
-    let verbs = help::list(PAGES);
-    let of_fleet = help::list(OF_FLEET);
-    [HEAD, &verbs, OF_FLEET_TITLE, &of_fleet, TAIL].concat()
 }
 
 /// Reads the command line.
@@ -150,7 +122,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let verb = match parser.next()? {
         Some(Value(verb)) => verb.string()?,
-        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(overview())),
+        Some(Long("help") | Short('h')) | None => return Ok(Verb::Overview),
         Some(Long("version") | Short('V')) => {
             return Ok(Verb::Help(format!(
                 "mosaic-agent {}\n",
@@ -165,7 +137,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     match verb.as_str() {
-        "help" => Ok(Verb::Help(overview())),
+        "help" => Ok(Verb::Overview),
         "run" => read_run(&mut parser),
         "send" => {
             let args: Vec<OsString> = parser.raw_args()?.collect();
@@ -178,18 +150,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "attach" | "hooks" | "launch" | "replay" | "restart" | "screen" | "stop" | "units"
-        | "upgrade" | "watch" => of_fleet(verb.as_str(), parser.raw_args()?.collect()),
-        "explain" => {
-            let args: Vec<OsString> = parser.raw_args()?.collect();
-            // A recording needs no agent.
-            let of_cast = |arg: &OsString| arg.to_string_lossy().starts_with("--cast");
-            if args.iter().any(of_cast) {
-                return of_fleet("explain", args);
-            }
-            read_explain(&mut lexopt::Parser::from_args(args))
-        }
-        "status" | "probe" | "tail" => read_show(&mut parser, &verb),
         other if help::find(OF_FLEET, other).is_some() => {
             of_fleet(other, parser.raw_args()?.collect())
         }
@@ -206,7 +166,7 @@ fn needed(name: Option<AgentName>) -> Result<AgentName, lexopt::Error> {
 }
 
 fn page(verb: &str) -> Verb {
-    Verb::Help(help::find(PAGES, verb).unwrap_or_default().into())
+    Verb::Page(help::find(OWN, verb).unwrap_or_default())
 }
 
 fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -316,28 +276,6 @@ fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn read_show(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut json, mut lines) = (None, false, None);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("json") => json = true,
-            Short('n') | Long("lines") if verb == "tail" => lines = Some(parser.value()?.parse()?),
-            Long("help") | Short('h') => return Ok(page(verb)),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    let name = needed(name)?;
-    Ok(match verb {
-        "tail" => Verb::Tail { name, lines, json },
-        _ => Verb::Status {
-            name,
-            probe: verb == "probe",
-            json,
-        },
-    })
-}
-
 fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let args: Vec<OsString> = parser.raw_args()?.collect();
     Ok(match args.as_slice() {
@@ -349,22 +287,6 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
     let verb = std::iter::once(verb.into());
     Ok(Verb::OfFleet(verb.chain(args).collect()))
-}
-
-fn read_explain(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut json) = (None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(page("explain")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::Explain {
-        name: needed(name)?,
-        json,
-    })
 }
 
 /// An id is printed, logged and compared: short, and nothing but visible ASCII.
@@ -442,7 +364,6 @@ mod tests {
             "send a -m x --timeout soon",
             "verify a",
             "verify a --contains= ",
-            "status",
             "run a b",
             "send a -m x --id a\u{e9}",
         ] {
@@ -454,16 +375,16 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_has_a_page_and_every_page_a_verb() {
-        for page in PAGES {
-            let v = help::verb(page);
-            let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
+    fn every_line_of_the_help_has_a_verb() {
+        for line in OWN {
+            let v = help::verb(line);
+            let Ok(Verb::Page(page)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")
             };
-            assert_eq!(text, *page, "{v}");
+            assert_eq!(page, *line);
         }
-        for page in OF_FLEET {
-            let v = help::verb(page);
+        for line in OF_FLEET {
+            let v = help::verb(line);
             assert!(
                 matches!(verb(v), Ok(Verb::OfFleet(args)) if args == [v]),
                 "{v}"

@@ -1,4 +1,5 @@
-//! The help of `mosaic-agent`, one page a verb (`cli::help` says what a page is). Short: it is in the tiny binary.
+//! The help of `mosaic-agent`, one page a verb (`cli::help` says what a page is). `mosaic-fleet` has it: the tiny binary
+//! becomes that to show a page.
 
 /// What stands before the list of verbs.
 pub const HEAD: &str = "\
@@ -40,7 +41,7 @@ Environment
   See docs/operating.md (MOSAIC_AGENT_RUNTIME, MOSAIC_AGENT_COMMAND, MOSAIC_TMUX_SOCKET, ...).
 ";
 
-/// The verbs that this binary performs.
+/// A page for every line of [`super::agent_help::OWN`].
 pub const PAGES: &[&str] = &[
     "mosaic-agent run NAME [-- CMD ARG...]: be the sidecar of CMD in this terminal, or without one
 
@@ -92,62 +93,9 @@ Examples
   mosaic-agent verify coder0 --id build-17
   mosaic-agent verify coder0 --contains 'run the tests' --since 10m
 ",
-    "mosaic-agent status NAME: what the agent is doing, and why we think so
-
-Options
-  --json              as JSON
-
-Examples
-  mosaic-agent status coder0
-  mosaic-agent status --json coder0 | jq -r .state
-",
-    "mosaic-agent probe NAME: the same, after a fresh look at its processes; also writes a heartbeat
-
-Options
-  --json              as JSON
-
-Examples
-  mosaic-agent probe coder0
-",
-    "mosaic-agent tail NAME: its screen as text
-
-Options
-  -n, --lines N       only the last N rows
-  --json              as JSON, with cursor and title
-
-Examples
-  mosaic-agent tail coder0 -n 20
-",
-    "mosaic-agent explain NAME: which rules fired on the screen, and why the state is what it is
-
-Options
-  --json              as JSON
-  --cast FILE.cast    of a recorded screen instead: mosaic-fleet explain --help
-
-Examples
-  mosaic-agent explain coder0
-  mosaic-agent explain --cast coder0.cast --at 12.5
-",
     "mosaic-agent hook [EVENT] [JSON]: what a runtime's own hook calls: tells the sidecar, always silent, always 0
 
 Examples
   echo '{\"hook_event_name\":\"UserPromptSubmit\",\"prompt\":\"hi\"}' | mosaic-agent hook
 ",
-];
-
-/// The verbs that `mosaic-fleet` performs when this binary is asked: one line each, its page has the rest.
-pub const OF_FLEET: &[&str] = &[
-    "mosaic-agent launch NAME: make the tmux session that runs `run NAME`; idempotent",
-    "mosaic-agent watch NAME: its screen, live and read-only; never resizes it",
-    "mosaic-agent attach NAME: take it over; one at a time",
-    "mosaic-agent screen NAME: its screen now, as text, cells or a picture",
-    "mosaic-agent upgrade NAME|--all: replace the running sidecar by another binary; its runtime stays",
-    "mosaic-agent stop NAME: end it in order: drain, the turn's end, its own way to quit, TERM, KILL",
-    "mosaic-agent restart NAME: the same, and start it again",
-    "mosaic-agent replay FILE.cast: run the engine over a recording: states, a verdict per message",
-    "mosaic-agent hooks install|remove|status [RUNTIME]: let the runtimes themselves say what they took",
-    "mosaic-agent units install|remove|status: the systemd units of a fleet, for this user",
-    "mosaic-agent doctor: what is wrong with this installation, and what mends it",
-    "mosaic-agent completions bash|zsh|fish: completions for a shell",
-    "mosaic-agent man [PAGE]: the manual pages",
 ];

@@ -1,6 +1,6 @@
 //! The help pages read again: what completions and manual pages are made from. Only `mosaic-fleet` does that.
 
-use super::{agent_pages, fleet_pages, help};
+use super::{agent_help, agent_pages, fleet_pages, help};
 
 /// A page, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Program {
     pub fn agent() -> Program {
         let mut pages: Vec<Page> = agent_pages::PAGES.iter().map(|page| read(page)).collect();
         let fleet = Program::fleet();
-        for page in agent_pages::OF_FLEET.iter().map(|page| read(page)) {
+        for page in agent_help::OF_FLEET.iter().map(|page| read(page)) {
             let there = fleet.pages.iter().find(|there| there.verb == page.verb);
             pages.push(match there {
                 Some(there) => Page {
@@ -223,8 +223,119 @@ pub fn places(synopsis: &str) -> (Vec<Kind>, bool) {
             words.next_if(|next| next.starts_with(|c: char| c.is_ascii_uppercase()));
         } else if !matches!(word, "|" | "-" | "") {
             again = word.ends_with("...");
-            places.push(Kind::of(word));
+            // `NAME|--all`: only one of them is an argument.
+            let arguments = word.split('|').filter(|word| !word.starts_with('-'));
+            places.push(Kind::of(&arguments.collect::<Vec<_>>().join("|")));
         }
     }
     (places, again)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::{agent, fleet};
+
+    /// What a program says to a command line, if it does not take it.
+    fn complaint(program: &str, words: &[&str]) -> String {
+        let line = [&[program], words].concat();
+        let line = line.into_iter().map(OsString::from);
+        let refused = match program {
+            "mosaic-agent" => agent::parse(line).err(),
+            _ => fleet::parse(line).err(),
+        };
+        refused.map(|failure| failure.said).unwrap_or_default()
+    }
+
+    fn sample(kind: &Kind) -> String {
+        match kind {
+            Kind::Words(words) => words[0].clone(),
+            _ => "1".into(),
+        }
+    }
+
+    #[test]
+    fn every_page_has_a_verb_that_takes_every_option_on_it() {
+        for program in Program::both() {
+            for page in &program.pages {
+                let verb = page.verb;
+                let said = complaint(program.name, &[verb]);
+                assert!(
+                    !said.contains("there is no verb"),
+                    "{} {verb}",
+                    program.name
+                );
+                let places: Vec<String> = places(page.synopsis).0.iter().map(sample).collect();
+                for (flag, name) in page
+                    .options
+                    .iter()
+                    .flat_map(|f| f.names.iter().map(move |n| (f, n)))
+                {
+                    let value = (!flag.value.is_empty()).then(|| sample(&Kind::of(flag.value)));
+                    let given: Vec<&str> = [*name].into_iter().chain(value.as_deref()).collect();
+                    let alone = [&[verb][..], &given].concat();
+                    let behind: Vec<&str> = places.iter().map(String::as_str).collect();
+                    let behind = [&[verb][..], &behind, &given].concat();
+                    // Some options stand in the place of an argument, some need one before them, and some make
+                    // `mosaic-agent` give the line to `mosaic-fleet`.
+                    let is_unknown = |program: &str, words: &[&str]| {
+                        complaint(program, words).contains("invalid option")
+                    };
+                    let refused = is_unknown(program.name, &alone)
+                        && is_unknown(program.name, &behind)
+                        && is_unknown("mosaic-fleet", &alone);
+                    assert!(!refused, "{} {verb} {name}", program.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_tiny_binary_lists_the_verbs_that_have_pages() {
+        let pages = agent_pages::PAGES.iter().map(|page| page.lines().next());
+        assert!(pages.eq(agent_help::OWN.iter().map(|line| Some(*line))));
+    }
+
+    #[test]
+    fn a_page_is_read_as_it_is_written() {
+        let page = read(
+            "mosaic-fleet fly NAME [FILE...]: lift off\n\nUp, and\naway.\n\nOptions\n  -h, --high METRES   so high\n                      and higher\n  --when a=b|c\n                      then\n  NAME                who\n\nExamples\n  fly x\n",
+        );
+        assert_eq!(
+            (page.verb, page.synopsis, page.does),
+            ("fly", "fly NAME [FILE...]", "lift off")
+        );
+        assert_eq!(page.paragraphs, ["Up, and away."]);
+        let [high, when, name] = &page.options[..] else {
+            panic!("{:?}", page.options)
+        };
+        assert_eq!(
+            (&high.names[..], high.value, high.text.as_str()),
+            (&["-h", "--high"][..], "METRES", "so high and higher")
+        );
+        assert_eq!((when.value, when.text.as_str()), ("a=b|c", "then"));
+        assert!(name.names.is_empty() && name.value == "NAME");
+        assert_eq!(page.sections, [("Examples", vec!["  fly x"])]);
+        assert_eq!(places(page.synopsis), (vec![Kind::Agent, Kind::File], true));
+        assert_eq!(
+            Kind::of("a=b|c"),
+            Kind::Words(vec!["a=b".into(), "a=c".into()])
+        );
+    }
+
+    #[test]
+    fn what_follows_an_option_in_a_synopsis_is_no_place() {
+        let kinds = |synopsis| places(synopsis).0;
+        assert_eq!(kinds("send NAME [-m TEXT | -f FILE | -]"), [Kind::Agent]);
+        assert_eq!(
+            kinds("verify NAME (--id ID | --contains TEXT)"),
+            [Kind::Agent]
+        );
+        assert_eq!(kinds("run NAME [-- CMD ARG...]"), [Kind::Agent]);
+        assert_eq!(kinds("explain --cast FILE.cast"), []);
+        assert_eq!(kinds("upgrade (NAME | --all)"), [Kind::Agent]);
+        assert_eq!(kinds("upgrade NAME|--all"), [Kind::Agent]);
+    }
 }

@@ -9,7 +9,8 @@ use lexopt::prelude::*;
 use super::agent::{self, SendOptions, seconds};
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
-use super::viewing;
+use super::{agent_help, agent_pages};
+use super::{past, show, viewing};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -19,10 +20,7 @@ pub enum Verb {
     /// Print this text.
     Help(String),
     /// One row per agent.
-    Ps {
-        /// As JSON.
-        json: bool,
-    },
+    Ps(super::ps::PsOptions),
     /// Install, remove or show the hooks of the runtimes.
     Hooks {
         /// What to do.
@@ -41,17 +39,8 @@ pub enum Verb {
         /// As JSON lines.
         json: bool,
     },
-    /// Say what the engine sees on a recorded screen.
-    ExplainCast {
-        /// The recording.
-        file: PathBuf,
-        /// The runtime in it, if the recording does not say.
-        runtime: Option<String>,
-        /// At which second; at its end if not given.
-        at: Option<f64>,
-        /// As JSON.
-        json: bool,
-    },
+    /// Show what an agent does, and why we think so.
+    Show(show::Verb),
     /// Put our systemd units in place, take them away, or show them.
     Units {
         /// Which of these.
@@ -87,6 +76,10 @@ pub enum Verb {
         /// As JSON.
         json: bool,
     },
+    /// Tell what has happened.
+    Past(past::Verb),
+    /// Type deliberate keys into an agent.
+    Keys(super::keys::Options),
     /// Replace running sidecars by another binary.
     Upgrade(super::upgrade::Options),
     /// Look at one agent, or take it over.
@@ -164,6 +157,18 @@ fn overview() -> String {
     [HEAD, &verbs, FOR_UNITS_TITLE, &for_units, TAIL].concat()
 }
 
+/// The text of `mosaic-agent --help`.
+fn agent_overview() -> String {
+    let own = help::list(agent_help::OWN);
+    let ours = help::list(agent_help::OF_FLEET);
+    let (head, title, tail) = (
+        agent_pages::HEAD,
+        agent_pages::OF_FLEET_TITLE,
+        agent_pages::TAIL,
+    );
+    [head, &own, title, &ours, tail].concat()
+}
+
 /// The page of a verb.
 fn page(verb: &str) -> Option<&'static str> {
     help::find(PAGES, verb).or_else(|| help::find(FOR_UNITS, verb))
@@ -193,7 +198,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     if verb == "help" {
-        return Ok(Verb::Help(overview()));
+        return read_help(&mut parser);
     }
     let page = page(&verb).ok_or_else(|| format!("there is no verb {verb:?}"))?;
     let args: Vec<OsString> = parser.raw_args()?.collect();
@@ -205,25 +210,33 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(args);
     match verb.as_str() {
         "demo-tui" => Ok(Verb::DemoTui(parser.raw_args()?.collect())),
-        "ps" => {
-            let mut json = false;
-            while let Some(arg) = parser.next()? {
-                match arg {
-                    Long("json") => json = true,
-                    Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
-                    other => return Err(other.unexpected()),
-                }
-            }
-            Ok(Verb::Ps { json })
-        }
+        "ps" => Ok(match super::ps::read(&mut parser)? {
+            Some(options) => Verb::Ps(options),
+            None => Verb::Help(page.into()),
+        }),
         "hooks" => read_hooks(&mut parser, page),
         "replay" => read_replay(&mut parser, page),
-        "explain" => read_explain(&mut parser, page),
         "units" => read_units(&mut parser, page),
         "send" => read_send(&mut parser, page),
         "stop" | "restart" => read_stop(&mut parser, &verb, page),
+        "events" => Ok(match past::read_events(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Events(options)),
+            None => Verb::Help(page.into()),
+        }),
+        "tail" => Ok(match past::read_tail(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Tail(options)),
+            None => Verb::Help(page.into()),
+        }),
+        "status" | "probe" => show::read_status(&mut parser, verb == "probe")
+            .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
+        "explain" => show::read_explain(&mut parser)
+            .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
         "launch" => Ok(match super::launch::read(&mut parser)? {
             Some(options) => Verb::Launch(options),
+            None => Verb::Help(page.into()),
+        }),
+        "keys" => Ok(match super::keys::read(&mut parser)? {
+            Some(options) => Verb::Keys(options),
             None => Verb::Help(page.into()),
         }),
         "upgrade" => Ok(match super::upgrade::read(&mut parser)? {
@@ -269,26 +282,6 @@ fn read_replay(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::
     Ok(Verb::Replay {
         file: file.ok_or("which recording? A file is missing")?,
         runtime,
-        json,
-    })
-}
-
-fn read_explain(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
-    let (mut file, mut runtime, mut at, mut json) = (None, None, None, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("cast") => file = Some(PathBuf::from(parser.value()?)),
-            Long("runtime") => runtime = Some(parser.value()?.string()?),
-            Long("at") => at = Some(parser.value()?.parse()?),
-            Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(Verb::ExplainCast {
-        file: file.ok_or("which recording? --cast FILE is missing")?,
-        runtime,
-        at,
         json,
     })
 }
@@ -354,6 +347,23 @@ fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::E
         force,
         json,
     })
+}
+
+/// `help`, `help VERB`, and `help mosaic-agent [VERB]`, which that program asks for.
+fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let words: Vec<OsString> = parser.raw_args()?.collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let (found, verb) = match &words[..] {
+        [] => return Ok(Verb::Help(overview())),
+        [program] if program == "mosaic-agent" => return Ok(Verb::Help(agent_overview())),
+        [verb] => (page(verb), verb),
+        [program, verb] if program == "mosaic-agent" => {
+            (help::find(agent_pages::PAGES, verb), verb)
+        }
+        [_, other, ..] => return Err(format!("one verb at a time, and not {other:?}").into()),
+    };
+    let found = found.ok_or_else(|| format!("there is no verb {verb:?}"))?;
+    Ok(Verb::Help(found.into()))
 }
 
 fn read_schema(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

@@ -32,15 +32,38 @@ Exit codes
 
 /// The verbs for people and programs.
 pub const PAGES: &[&str] = &[
-    "mosaic-fleet ps: agents by their heartbeats, joined with sidecar and tmux
+    super::ps::PAGE,
+    "mosaic-fleet status NAME: what the agent is doing, and why we think so
 
 Options
   --json              as JSON
 
 Examples
-  mosaic-fleet ps
-  mosaic-fleet ps --json | jq -r '.agents[] | select(.health != \"healthy\") | .agent'
+  mosaic-fleet status coder0
+  mosaic-fleet status --json coder0 | jq -r .state
 ",
+    "mosaic-fleet probe NAME: the same, after a fresh look at its processes; also writes a heartbeat
+
+Options
+  --json              as JSON
+
+Examples
+  mosaic-fleet probe coder0
+",
+    "mosaic-fleet explain (NAME | --cast FILE.cast): which rules fire on a screen, and why the state is what it is
+
+Options
+  --json              as JSON
+  --cast FILE         of a recorded screen
+  --at SECONDS        at this moment of it; at its end if not given
+  --runtime RUNTIME   the runtime in it, if the recording does not say
+
+Examples
+  mosaic-fleet explain coder0
+  mosaic-fleet explain --cast coder0.cast --at 12.5
+",
+    super::past::TAIL_PAGE,
+    super::past::EVENTS_PAGE,
     "mosaic-fleet launch [NAME]: make the tmux session that runs `mosaic-agent run NAME`; idempotent
 
 Returns when the agent is up, or with the reason why it is not. Without NAME it is MOSAIC_AGENT_NAME.
@@ -79,7 +102,8 @@ Examples
   mosaic-fleet screen coder0
   mosaic-fleet screen --svg coder0 > coder0.svg
 ",
-    "mosaic-fleet upgrade NAME|--all: replace the running sidecar by another binary; its runtime stays
+    super::keys::PAGE,
+    "mosaic-fleet upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays
 
 By the mosaic-agent beside this program. Connections, messages and receipts stay (docs/operating.md).
 
@@ -170,17 +194,6 @@ Options
 
 Examples
   mosaic-fleet replay coder0.cast --runtime claude
-",
-    "mosaic-fleet explain --cast FILE.cast: which rules fire on a recorded screen, and why
-
-Options
-  --cast FILE.cast    the recording
-  --at SECONDS        at this moment (at its end)
-  --runtime RUNTIME   the runtime in it, if the recording does not say
-  --json              as JSON
-
-Examples
-  mosaic-fleet explain --cast coder0.cast --at 12.5
 ",
     "mosaic-fleet doctor: what is wrong with this installation, and what mends it
 

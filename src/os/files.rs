@@ -210,6 +210,50 @@ pub fn read_from(path: &Path, offset: u64, max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a small file of our own that somebody else may be playing with: no links, no pipes, nobody else's,
+/// and no longer than `max`.
+///
+/// # Errors
+/// What is in its place instead, in words for a person.
+pub fn read_own(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let file = open_foreign(path).map_err(|e| match e.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::other("it is a symbolic link"),
+        // A socket.
+        Some(libc::ENXIO) => io::Error::other("not a regular file"),
+        _ => e,
+    })?;
+    let uid = file.metadata()?.uid();
+    if uid != nix::unistd::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to uid {uid}")));
+    }
+    whole(file, max)
+}
+
+/// Reads a small file that a person has written, through links, which people use for such files. No pipes, no
+/// devices, and no longer than `max`.
+///
+/// # Errors
+/// It is not there, or none of that.
+pub fn read_linked(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    whole(file, max)
+}
+
+fn whole(file: File, max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max {
+        return Err(io::Error::other(format!("it has more than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// The length of a regular file; none if there is no such file.
 pub fn length(path: &Path) -> Option<u64> {
     let found = fs::symlink_metadata(path).ok()?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::delivery::{Life, Pulse, Sight, Written};
 use super::followed::Followed;
 use super::generic::{self, Generic};
+use super::history::History;
 use super::journal::{Line, Recovered};
 use super::keyboard::Keyboard;
 use super::ledger::Ledger;
@@ -150,6 +151,8 @@ pub enum Effect {
     Identify,
     /// Watch what the runtime writes down from now on and come back with [`Input::Recorded`]; or no longer.
     Records(bool),
+    /// The state has changed: from this one to that one, for this reason.
+    Changed(State, State, String),
     /// Write the heartbeat.
     Beat,
     /// Answer this connection.
@@ -182,6 +185,13 @@ const IDENTIFY_FIRST: Duration = Duration::from_millis(100);
 
 /// A turn shows within this time after its message was taken. Slowest seen: 2.9 s (opencode's first).
 const TURN_SHOWS: Duration = Duration::from_secs(4);
+
+/// A screen on which nothing was drawn for so long is no half of a frame. claude draws without frames in tmux,
+/// in pieces some milliseconds apart.
+const RESTS: Duration = Duration::from_millis(20);
+
+/// A screen that never rests is compared for the history so often all the same.
+const RESTS_LATEST: Duration = Duration::from_millis(100);
 
 /// So many messages in a row that only the screen spoke for, and a record is no longer waited for.
 const RECORD_MISSED: u8 = 3;
@@ -246,6 +256,9 @@ pub struct Harness {
     interval: Duration,
     next_beat: Instant,
     orders: Orders,
+    history: History,
+    /// What was printed is looked at for the history at the first moment, and at the second in any case.
+    history_due: Option<(Instant, Instant)>,
     /// Answers of the terminal that are being written.
     answering: Option<Job>,
     /// The last message that somebody else submitted, while its fate is open.
@@ -303,6 +316,8 @@ impl Harness {
             bracketed: false,
             interval,
             next_beat: now.mono,
+            history: History::new(tag.clone()),
+            history_due: None,
             orders: Orders::new(tag),
             answering: None,
             observed: None,
@@ -346,6 +361,16 @@ impl Harness {
     /// The screen.
     pub fn screen(&self) -> &Screen {
         &self.screen
+    }
+
+    /// What has left the screen.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// More output waits than anybody reads: what leaves the screen is counted and not kept, or kept again.
+    pub fn hurry(&mut self, hurry: bool) {
+        self.screen.hurry(hurry);
     }
 
     /// The profile in force.
@@ -479,6 +504,8 @@ impl Harness {
             earlier(self.candidate.map(|(_, since)| since + STATE_LASTS));
             earlier(self.update_since.map(|since| since + UPDATE_LASTS));
             earlier(self.turn_due);
+            let history = self.history_due.filter(|_| !self.screen.in_update());
+            earlier(history.map(|(rests, latest)| rests.min(latest)));
             if self.viewed != self.screen.revision() {
                 earlier(Some(
                     self.last_look
@@ -530,7 +557,11 @@ impl Harness {
                 }
                 self.orders.written(job, written, now, &mut self.effects);
             }
-            Input::Resized(size) => self.screen.resize(size),
+            Input::Resized(size) => {
+                self.screen.resize(size);
+                self.history.resized();
+                self.keep_history(now);
+            }
             Input::Pulse(pulse) => self.take_pulse(pulse, now),
             Input::Assume(name) => {
                 let name = name.to_owned();
@@ -592,6 +623,37 @@ impl Harness {
         self.look(now);
         self.advance(now);
         self.read_records(self.is_judging() || self.orders.is_following());
+    }
+
+    /// Something was printed: what has left the screen is history, and what is on it when it rests may be.
+    fn keep_history(&mut self, now: Now) {
+        if let Some(left) = self.screen.take_left() {
+            self.history.take(left);
+        }
+        if self.history.wants_look(&self.screen) {
+            let latest = self
+                .history_due
+                .map_or(now.mono + RESTS_LATEST, |(_, at)| at);
+            self.history_due = Some((now.mono + RESTS, latest));
+        }
+    }
+
+    /// What was drawn again on the main screen is told from what is new without waiting for the screen to rest:
+    /// somebody asks.
+    pub fn catch_up(&mut self) {
+        if !self.screen.alternate() && self.history_due.take().is_some() {
+            self.history.settled(&self.screen);
+        }
+    }
+
+    fn settle_history(&mut self, now: Now) {
+        if let Some((rests, latest)) = self.history_due
+            && now.mono >= rests.min(latest)
+            && !self.screen.in_update()
+        {
+            self.history_due = None;
+            self.history.settled(&self.screen);
+        }
     }
 
     /// Has the runtime's records watched, or no longer.
@@ -681,6 +743,7 @@ impl Harness {
         if !rest.is_empty() {
             self.screen.feed(rest);
         }
+        self.keep_history(now);
         let bracketed = self.screen.bracketed_paste();
         if let Some(generic) = &mut self.generic {
             generic.printed(bytes, &self.screen, now.mono);
@@ -728,6 +791,11 @@ impl Harness {
     /// Whether anything may depend on a single frame.
     fn is_watching(&self) -> bool {
         self.turn_due.is_some() || self.is_judging() || self.orders.is_following()
+    }
+
+    /// Whether a message of ours is being typed, or its fate is open.
+    pub fn is_typing(&self) -> bool {
+        self.orders.is_judging()
     }
 
     /// Whether a message's fate is open.
@@ -808,6 +876,7 @@ impl Harness {
             self.update_since = None;
         }
         self.turn_due = self.turn_due.filter(|until| now.mono < *until);
+        self.settle_history(now);
         if self.ended.is_none() {
             if self.next_identify.is_some_and(|at| now.mono >= at) {
                 self.next_identify = None;
@@ -1011,9 +1080,11 @@ impl Harness {
         if self.state == state {
             return;
         }
-        self.state = state;
+        let was = std::mem::replace(&mut self.state, state);
         self.state_since = now;
         self.candidate = None;
+        self.effects
+            .push_back(Effect::Changed(was, state, self.why.clone()));
         self.effects.push_back(Effect::Beat);
     }
 

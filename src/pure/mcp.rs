@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::sgr;
+
 /// The protocol versions we speak, newest first. They differ in nothing that we use, but for batches, which only
 /// 2025-03-26 has and which we always take.
 pub const VERSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
@@ -191,7 +193,7 @@ fn tools() -> Value {
         {
             "name": "tail",
             "title": "An agent's screen",
-            "description": "The last rows of what an agent shows on its screen, as text.",
+            "description": "The last rows of what an agent shows and has shown, as text.",
             "inputSchema": {
                 "type": "object",
                 "properties": {
@@ -226,7 +228,7 @@ fn call(tool: &str, given: &Map<String, Value>) -> Option<Result<Call, String>> 
     };
     let read = |verb: &str, agent: String| {
         document(
-            "mosaic-agent",
+            "mosaic-fleet",
             [verb, "--json", "--", &agent].map(str::to_owned).to_vec(),
         )
     };
@@ -243,9 +245,11 @@ fn call(tool: &str, given: &Map<String, Value>) -> Option<Result<Call, String>> 
                     .filter(|n| *n > 0)
                     .ok_or("lines must be a number from 1")?,
             };
+            let lines = rows.to_string();
+            let words = ["tail", "--json", "-n", &lines, "--", &agent].map(str::to_owned);
             Ok(Call {
                 shown: Shown::Rows(rows),
-                ..read("tail", agent)
+                ..document("mosaic-fleet", words.to_vec())
             })
         }),
     })
@@ -307,10 +311,11 @@ pub struct Outcome {
 pub fn result(outcome: &Outcome, shown: Shown) -> Value {
     let is_error = outcome.code != Some(0);
     let document = serde_json::from_str::<Value>(&outcome.stdout).ok();
-    let Some(mut document) = document.filter(Value::is_object) else {
+    let Some(document) = document.filter(Value::is_object) else {
         let complaint = outcome.stderr.trim();
         let said = complaint
             .strip_prefix("mosaic-agent: ")
+            .or_else(|| complaint.strip_prefix("mosaic-fleet: "))
             .unwrap_or(complaint);
         return refused(&match outcome.code {
             Some(code) => format!("{said} (exit code {code})"),
@@ -319,23 +324,23 @@ pub fn result(outcome: &Outcome, shown: Shown) -> Value {
     };
     let text = match shown {
         Shown::Document => document.to_string(),
-        Shown::Rows(rows) => last_rows(&mut document, rows),
+        Shown::Rows(rows) => last_rows(&document, rows),
     };
     json!({"content": [{"type": "text", "text": text}], "structuredContent": document, "isError": is_error})
 }
 
-/// Leaves only the last rows in a screen, and returns them as text.
-fn last_rows(document: &mut Value, rows: usize) -> String {
-    let Some(lines) = document.get_mut("lines").and_then(Value::as_array_mut) else {
-        return document.to_string();
-    };
-    let used = lines
-        .iter()
-        .rposition(|l| l.as_str().is_some_and(|l| !l.trim().is_empty()));
-    lines.truncate(used.map_or(0, |last| last + 1));
-    lines.drain(..lines.len().saturating_sub(rows));
-    let lines: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
-    lines.join("\n")
+/// What has left the screen and what is on it, as text: the last rows of both.
+fn last_rows(document: &Value, rows: usize) -> String {
+    let list = |key: &str| document[key].as_array().into_iter().flatten();
+    let left = list("lines").filter_map(|line| line["text"].as_str());
+    let shown = list("screen").filter_map(Value::as_str);
+    let all: Vec<String> = left
+        .chain(shown)
+        .map(|row| sgr::shown(row, false))
+        .collect();
+    let used = all.iter().rposition(|row| !row.trim().is_empty());
+    let all = &all[..used.map_or(0, |last| last + 1)];
+    all[all.len().saturating_sub(rows)..].join("\n")
 }
 
 /// A call that could not be done, for the model to read.
@@ -465,10 +470,10 @@ mod tests {
         );
         assert_eq!(busy["isError"], true);
         assert_eq!(busy["structuredContent"]["verdict"], "busy");
-        let screen = r#"{"lines":["a","b","c"," ",""]}"#;
-        let tail = result(&outcome(Some(0), screen, ""), Shown::Rows(2));
+        let seen =
+            r#"{"lines":[{"text":"a"},{"text":"\u001b[1mb\u001b[m"}],"screen":["c"," ",""]}"#;
+        let tail = result(&outcome(Some(0), seen, ""), Shown::Rows(2));
         assert_eq!(tail["content"][0]["text"], "b\nc");
-        assert_eq!(tail["structuredContent"]["lines"], json!(["b", "c"]));
         let failed = result(
             &outcome(Some(77), "", "mosaic-agent: not you\n"),
             Shown::Document,

@@ -33,9 +33,9 @@ pub enum Standing {
 /// what `attach` has given, and for what nobody knows.
 pub fn needed(op: &str) -> Option<Power> {
     Some(match op {
-        "status" | "probe" | "screen" | "explain" => Power::Observe,
+        "status" | "probe" | "screen" | "explain" | "events" | "history" => Power::Observe,
         "send" | "verify" => Power::Message,
-        "stop" | "upgrade" | "attach" => Power::Control,
+        "stop" | "upgrade" | "attach" | "keys" => Power::Control,
         _ => return None,
     })
 }

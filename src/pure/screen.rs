@@ -2,12 +2,13 @@
 //!
 //! A thin skin over the `vt100` crate: it adds what that crate only reports through callbacks (title,
 //! synchronized updates, OSC 7501, questions) and gives text in the shapes the rest of `pure` asks for.
-//! Deliberately absent: history (tmux keeps it) and any opinion about what the rows mean.
+//! Deliberately absent: any opinion about what the rows mean. What leaves it at the top is handed on ([`Left`]).
 
 use std::num::NonZeroU16;
 
 use super::answers::{Answers, Csi};
 use super::handover::CarriedScreen;
+use super::leaving::{self, Leaving, Left};
 use super::redraw;
 use super::unfinished::Unfinished;
 use super::whole::Whole;
@@ -48,7 +49,7 @@ impl Said {
 }
 
 /// What the runtime announced outside of its cells.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Ears {
     title: String,
     said: Option<Said>,
@@ -58,6 +59,8 @@ pub(super) struct Ears {
     in_update: bool,
     /// What the runtime has asked and was not told yet.
     answers: Answers,
+    /// Rows that have left the main screen.
+    leaving: Leaving,
 }
 
 /// Longest title kept, in bytes: a title is a hint, not a text.
@@ -67,6 +70,12 @@ impl vt100::Callbacks for Ears {
     fn set_window_title(&mut self, _: &mut vt100::Screen, title: &[u8]) {
         let end = title.len().min(TITLE_MAX);
         self.title = String::from_utf8_lossy(&title[..end]).into_owned();
+    }
+
+    fn on_scroll(&mut self, row: vt100::capture::RowContents<'_>, alternate: bool) {
+        if !alternate {
+            self.leaving.row(&row);
+        }
     }
 
     // Called at a dozen places of the crate, each of which would get a copy.
@@ -172,6 +181,12 @@ pub(super) fn look_of(cell: &vt100::Cell) -> u64 {
     colour(cell.fgcolor()) | colour(cell.bgcolor()) << 26 | flags << 52
 }
 
+/// Whether the screen is cleared (ED 2 or 3): a program that draws all of its transcript anew begins so.
+fn clears(bytes: &[u8]) -> bool {
+    let mut sequences = bytes.split(|b| *b == 0x1b).skip(1);
+    sequences.any(|s| s.starts_with(b"[2J") || s.starts_with(b"[3J"))
+}
+
 fn cells(n: u16) -> NonZeroU16 {
     NonZeroU16::new(n).unwrap_or(NonZeroU16::MIN)
 }
@@ -200,6 +215,39 @@ impl Screen {
             process(parser, piece);
         });
         self.fed += 1;
+        if !self.alternate() && clears(bytes) {
+            self.parser.callbacks_mut().leaving.cleared();
+        }
+    }
+
+    /// Lines that leave the screen are counted and not kept, or kept again: in a flood nobody reads them.
+    pub fn hurry(&mut self, hurry: bool) {
+        self.parser.callbacks_mut().leaving.hurry(hurry);
+    }
+
+    /// The lines that have left the main screen at its top since this was last asked.
+    pub fn take_left(&mut self) -> Option<Left> {
+        if self.parser.callbacks().leaving.is_empty() {
+            return None;
+        }
+        let leaving = &mut self.parser.callbacks_mut().leaving;
+        let mut leaving = std::mem::take(leaving);
+        let left = leaving.take(self.parser.screen());
+        self.parser.callbacks_mut().leaving = leaving;
+        Some(left)
+    }
+
+    /// The beginning of a wrapped line whose end is in the first row.
+    pub fn begun_above(&self) -> &str {
+        match self.alternate() {
+            true => "",
+            false => self.parser.callbacks().leaving.begun(),
+        }
+    }
+
+    /// The screen as lines, wrapped rows put together; their only escape sequences are SGR, made from cells.
+    pub fn lines(&self) -> Vec<String> {
+        leaving::lines(self.parser.screen())
     }
 
     /// Follows a resize of the terminal. Rows are cut or padded, not rewrapped: the runtime redraws.
@@ -418,6 +466,11 @@ impl Screen {
         let cursor = self.cursor();
         let place = mix(u64::from(cursor.row), u64::from(cursor.col));
         (0..self.size().rows).fold(place, |hash, row| mix(hash, self.row_hash(row)))
+    }
+
+    /// The same as text: what programs hand back.
+    pub fn hash_text(&self) -> String {
+        format!("{:016x}", self.hash())
     }
 
     /// The whole screen as text, rows joined by newlines, trailing blank rows left out.

@@ -45,7 +45,7 @@ pub struct Hello {
 /// One request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Request {
-    /// `status`, `probe`, `send`, `verify`, `screen`, `explain`, `hook`, `stop`, `upgrade`, `attach` or `input`.
+    /// What is asked for: one of the operations in `docs/protocol.md`.
     pub op: String,
     /// `send`: the message, required there. `hook`: the prompt, whole, if the event tells one. `input`: the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +78,12 @@ pub struct Request {
     /// `hook`: the name of the runtime's event. Required there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+    /// `keys`: the keys, by name. Required there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<String>>,
+    /// `keys`: the hash of the screen the caller has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
     /// `upgrade`: the absolute path of the new binary. Required there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -94,6 +100,12 @@ pub struct Request {
     /// `attach`: take it over from whoever has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steal: Option<bool>,
+    /// `events`, `history`: the `next` of the answer before; without it, all there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// `history`: no more than the last so many lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
 }
 
 /// The answer to `hook`.
@@ -125,6 +137,21 @@ pub struct StopLine {
     pub exit: String,
     /// What was done, in order.
     pub steps: Vec<super::quit::Done>,
+}
+
+/// The answer to `keys`.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeysLine {
+    /// `mosaic.keys/1`.
+    pub schema: String,
+    /// As in every [`Origin`].
+    pub tenant_id: String,
+    /// The host.
+    pub host: String,
+    /// The agent.
+    pub agent: String,
+    /// How many bytes they were.
+    pub bytes: usize,
 }
 
 /// The answer to `upgrade`, by the new binary.

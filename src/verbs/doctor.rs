@@ -153,7 +153,7 @@ fn manager() -> Vec<Check> {
             && systemd::systemctl(&["show-environment"]).is_ok_and(|o| o.status.success()),
         version,
         has_bus: bus.is_some_and(|bus| fs::metadata(bus).is_ok_and(|m| m.file_type().is_socket())),
-        linger: unit_files::lingers(),
+        linger: systemd::lingers(&process::user_name()),
         user: process::user_name(),
     })
 }

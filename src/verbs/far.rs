@@ -58,7 +58,7 @@ fn not_there(place: &Place, socket: &str, options: &SendOptions) -> Option<Strin
         "" => "tmux's default socket".to_owned(),
         name => format!("the tmux socket {name:?}"),
     };
-    match beat.tmux() {
+    match beat.raw("tmux") {
         Some(found) if found == wanted => None,
         Some(found) => Some(format!(
             "no agent {name} on {}; the one of that name is on {}",

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet, viewing};
+use crate::cli::{agent, agent_help, fleet, past, show as shown, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
@@ -12,12 +12,14 @@ pub mod ask;
 mod attach;
 mod beside;
 mod doctor;
+mod events;
 mod far;
 mod handoff;
 mod hold;
 mod hook;
 mod hooks;
 mod journal;
+mod keys;
 pub mod launch;
 mod log;
 mod mcp;
@@ -35,6 +37,8 @@ mod setup;
 mod show;
 mod stop;
 mod supervise;
+mod tail;
+mod tell;
 mod unit_files;
 mod upgrade;
 mod viewer;
@@ -49,6 +53,8 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             print(&text);
             Ok(exit::OK)
         }
+        agent::Verb::Page(line) => Ok(help(&[crate::cli::help::verb(line)], line)),
+        agent::Verb::Overview => Ok(help(&[], &agent_help::lines())),
         agent::Verb::Run(options) => run::run(options),
         agent::Verb::Send {
             options,
@@ -63,12 +69,17 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             json,
             quiet,
         } => send::verify(&name, id, contains, since, json, quiet),
-        agent::Verb::Status { name, probe, json } => show::status(&name, probe, json),
-        agent::Verb::Explain { name, json } => show::explain(&name, json),
         agent::Verb::Hook(args) => Ok(hook::hook(&args)),
         agent::Verb::OfFleet(args) => Err(beside::become_fleet(args)),
-        agent::Verb::Tail { name, lines, json } => show::tail(&name, lines, json),
     }
+}
+
+/// Becomes `mosaic-fleet`, which has our help. Who has none gets the lines that we have ourselves.
+fn help(verb: &[&str], lines: &str) -> u8 {
+    let words = ["help", "mosaic-agent"].iter().chain(verb);
+    let failure = beside::become_fleet(words);
+    print(&format!("{lines}\n\nMore: {failure}\n"));
+    exit::OK
 }
 
 /// Prints data; a reader that has gone away (`| head`) is no failure.
@@ -87,7 +98,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             print(&text);
             Ok(ExitCode::SUCCESS)
         }
-        fleet::Verb::Ps { json } => ps::ps(json).map(ExitCode::from),
+        fleet::Verb::Ps(options) => ps::ps(&options).map(ExitCode::from),
         fleet::Verb::Hooks {
             verb,
             runtime,
@@ -98,12 +109,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             runtime,
             json,
         } => replay::replay(&file, runtime.as_deref(), json).map(ExitCode::from),
-        fleet::Verb::ExplainCast {
-            file,
-            runtime,
-            at,
-            json,
-        } => replay::explain(&file, runtime.as_deref(), at, json).map(ExitCode::from),
+        fleet::Verb::Show(verb) => perform_show(verb).map(ExitCode::from),
         fleet::Verb::Units { verb, force, json } => {
             unit_files::units(verb, force, json).map(ExitCode::from)
         }
@@ -125,6 +131,11 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Restart { name, turn, json } => {
             stop::restart(&name, turn, json).map(ExitCode::from)
         }
+        fleet::Verb::Past(past::Verb::Events(options)) => {
+            events::events(options).map(ExitCode::from)
+        }
+        fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
+        fleet::Verb::Keys(options) => keys::keys(options).map(ExitCode::from),
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
         fleet::Verb::Send {
@@ -154,5 +165,18 @@ fn view(verb: viewing::Verb) -> Result<u8, Failure> {
                 _ => screen::Shape::Text,
             },
         ),
+    }
+}
+
+fn perform_show(verb: shown::Verb) -> Result<u8, Failure> {
+    match verb {
+        shown::Verb::Status { name, probe, json } => show::status(&name, probe, json),
+        shown::Verb::Explain { name, json } => show::explain(&name, json),
+        shown::Verb::ExplainCast {
+            file,
+            runtime,
+            at,
+            json,
+        } => replay::explain(&file, runtime.as_deref(), at, json),
     }
 }

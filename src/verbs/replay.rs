@@ -85,9 +85,22 @@ pub fn explain(
     Ok(exit::OK)
 }
 
+/// The engine after all of a recording, for `tail --cast`.
+///
+/// # Errors
+/// As [`replay`].
+pub fn last_of(file: &Path, runtime: Option<&str>) -> Result<Harness, Failure> {
+    let mut stage = play(file, runtime, f64::INFINITY, Show::Screen)?;
+    stage.end();
+    Ok(stage.harness)
+}
+
 /// What to print on the way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Show {
+    /// Nothing: the screen is wanted, and what runs does not matter to that.
+    Screen,
+    /// Nothing.
     Nothing,
     Text,
     Json,
@@ -112,7 +125,7 @@ fn play(file: &Path, runtime: Option<&str>, until: f64, show: Show) -> Result<St
     let header = Header::parse(&line).map_err(|e| Failure::new(exit::USAGE, doing(), e))?;
     let profiles = Profiles::with(&files::profile_files(&Place::here()?.settings.profile_dir));
     let runtime = runtime.unwrap_or(&header.runtime);
-    if profiles.named(runtime).is_none() {
+    if profiles.named(runtime).is_none() && show != Show::Screen {
         let why = format!("no profile is called {runtime:?}");
         return Err(Failure::new(exit::USAGE, doing(), why)
             .hint("say which runtime it is: --runtime pi|codex|claude|opencode|demo"));
@@ -261,7 +274,7 @@ impl Stage {
 
     fn print(&self, line: &Line, text: &str) {
         match self.show {
-            Show::Nothing => {}
+            Show::Nothing | Show::Screen => {}
             Show::Json => super::print(&String::from_utf8_lossy(&wire::line(line))),
             Show::Text => super::print(text),
         }

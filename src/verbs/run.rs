@@ -37,17 +37,21 @@ use crate::os::{files, watch};
 use crate::pure::beat::Beat;
 use crate::pure::cells::Changes;
 use crate::pure::delivery::{Life, Pulse, Written};
+use crate::pure::events::{Events, Field, Kind};
 use crate::pure::handover::Handover;
 use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
 use crate::pure::hook;
-use crate::pure::journal::Line;
+use crate::pure::journal::{Fact, Line};
 use crate::pure::message::{PASTE_END, PASTE_START};
 use crate::pure::powers::{self, Power, Standing};
 use crate::pure::profile::{ProcessFacts, Profiles};
+use crate::pure::receipt::Verdict;
 use crate::pure::wire::{Request, State};
 use crate::units::TermSize;
 
 mod ending;
+mod keys;
+mod past;
 mod polls;
 mod takeover;
 mod upgrade;
@@ -55,6 +59,10 @@ mod upgrade;
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
 const HOOK_BELOW: usize = 2;
+
+/// More output than this at once is a flood that nobody reads: its lines are counted and not kept, but for the
+/// last of it. Keeping a line costs as much as drawing it.
+const HURRY: usize = 32 * 1024;
 
 /// A runtime that neither went raw nor died within this time counts as up (a program that is no TUI).
 const UP_AFTER: Duration = Duration::from_secs(3);
@@ -181,9 +189,9 @@ async fn live(
         true => {
             let carried = std::mem::take(&mut taken.harness);
             let carried = (carried, taken.drawing.as_slice());
-            Harness::resume(profiles, (size, interval), tag, carried, now)
+            Harness::resume(profiles, (size, interval), tag.clone(), carried, now)
         }
-        false => Harness::new(profiles, size, interval, tag, now),
+        false => Harness::new(profiles, size, interval, tag.clone(), now),
     };
     let journal = take_up(&sidecar, &mut harness, goes_on, now);
     let mut alarm = watch::Alarm::new().doing(|| "making a timer".into())?;
@@ -210,6 +218,7 @@ async fn live(
         changes: Changes::default(),
         records: Records::default(),
         journal,
+        events: Events::new(tag),
         seq: taken.seq,
         ending: Ending::default(),
         upgrade: None,
@@ -235,6 +244,10 @@ async fn live(
     }
     let mut batch = Batch::default();
     let mut ended_seen = false;
+    at_work.begun(match goes_on {
+        true => Kind::Upgrade,
+        false => Kind::Start,
+    });
     at_work.handle(Input::Tick);
     while !at_work.ending.is_over() {
         alarm
@@ -316,6 +329,8 @@ struct AtWork {
     records: Records,
     /// What must survive us.
     journal: Journal,
+    /// What has happened.
+    events: Events,
     seq: u64,
     ending: Ending,
     /// An upgrade that was asked for.
@@ -410,11 +425,14 @@ impl AtWork {
             }
             Effect::Records(false) => self.records.end(),
             Effect::Beat => self.beat(),
-            // Remembered by the harness; `verify` finds it.
-            Effect::Observed(receipt) | Effect::Revised(receipt) => {
-                tracing::debug!("observed {}: {}", receipt.id, receipt.verdict.word());
-            }
+            Effect::Changed(was, state, why) => self.changed(was, state, &why),
+            Effect::Observed(receipt) => self.events.observed(SystemTime::now(), &receipt),
+            // Told when it is written to the journal, like every fate.
+            Effect::Revised(_) => {}
             Effect::Answer(asker, receipt) => {
+                if receipt.verdict == Verdict::Rejected {
+                    self.events.settled(SystemTime::now(), &receipt);
+                }
                 if let Some(client) = self.waiting.remove(&asker) {
                     let origin = self.origin();
                     self.clients
@@ -426,6 +444,13 @@ impl AtWork {
 
     fn write_down(&mut self, line: &Line, sync: bool, asker: Option<Asker>) {
         let failed = self.journal.append(line, sync).err();
+        match (&line.fact, &line.receipt) {
+            (Fact::Held, _) if failed.is_none() => {
+                self.happened(Kind::Held, &[("id", Field::Text(&line.id))]);
+            }
+            (_, Some(receipt)) => self.events.settled(SystemTime::now(), receipt),
+            _ => {}
+        }
         if let Some(asker) = asker {
             let why = failed.map(|e| e.to_string());
             let kept = Input::Kept(asker, &line.id, why.as_deref());
@@ -520,6 +545,7 @@ impl AtWork {
         for event in &batch.events {
             match *event {
                 Event::Output(n) => {
+                    self.harness.hurry(batch.bytes.len() - at > HURRY);
                     self.feed(&batch.bytes[at..at + n]);
                     at += n;
                 }
@@ -684,13 +710,14 @@ impl AtWork {
                 let line = server::verify(&self.harness, self.origin(), &request);
                 self.clients.answer(client, &line);
             }
-            "screen" => self.take_poll(client, asker, request),
+            "screen" | "events" | "history" => self.take_poll(client, asker, request),
             "explain" => {
                 let line = server::explain_line(&self.harness, self.origin());
                 self.clients.answer(client, &line);
             }
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
+            "keys" => self.take_keys(client, &request),
             "upgrade" => self.take_upgrade(client, &request),
             "attach" => self.take_attach(client, peer, &request),
             "input" => self.take_input(client, &request),
@@ -706,7 +733,7 @@ impl AtWork {
     }
 
     /// Why a peer may not ask for this; `None` if it may.
-    fn refusal(&self, op: &str, peer: Peer) -> Option<&'static str> {
+    fn refusal(&mut self, op: &str, peer: Peer) -> Option<&'static str> {
         let power = powers::needed(op)?;
         let refused = match power {
             Power::Observe => None,
@@ -719,6 +746,7 @@ impl AtWork {
                 None => tracing::warn!("{op}: asked for by pid {pid} (uid {uid})"),
                 Some(why) => tracing::warn!("{op}: refused to pid {pid} (uid {uid}): {why}"),
             }
+            self.acted(op, peer, refused);
         }
         refused
     }
@@ -791,6 +819,7 @@ impl AtWork {
         debug_assert_eq!(self.harness.state().0, State::Exited);
         self.beat();
         self.tell_stopped(ended);
+        self.answer_all_polls();
         self.clients.finish().await;
         drop(self.sidecar.bound);
         drop(self.sidecar.outer);
@@ -824,7 +853,8 @@ fn is_our_program(pid: i32) -> bool {
         .is_some_and(|name| name.as_bytes().starts_with(b"mosaic-agent"))
 }
 
-fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
+/// What the kernel says of processes, as what decides takes it.
+pub(super) fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
     processes
         .into_iter()
         .map(|p| ProcessFacts {

@@ -1,4 +1,4 @@
-//! `status`, `probe`, `explain` and `tail`: what an agent is doing, for people and programs.
+//! `status`, `probe` and `explain`: what an agent is doing, for people and programs.
 
 use std::time::Duration;
 
@@ -113,27 +113,5 @@ pub fn explain(name: &AgentName, json: bool) -> Result<u8, Failure> {
         .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
     let text = found.get("text").and_then(|t| t.as_str());
     super::print(text.unwrap_or_default());
-    Ok(exit::OK)
-}
-
-/// Shows the screen as text.
-///
-/// # Errors
-/// As [`status`].
-pub fn tail(name: &AgentName, lines: Option<usize>, json: bool) -> Result<u8, Failure> {
-    let line = ask(name, "screen")?;
-    if json {
-        super::print(&String::from_utf8_lossy(&line));
-        return Ok(exit::OK);
-    }
-    let screen: serde_json::Value = serde_json::from_slice(&line)
-        .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;
-    let rows = screen.get("lines").and_then(|lines| lines.as_array());
-    let rows = rows.into_iter().flatten().filter_map(|row| row.as_str());
-    let rows: Vec<&str> = rows.collect();
-    let used = rows.iter().rposition(|row| !row.is_empty());
-    let rows = &rows[..used.map_or(0, |last| last + 1)];
-    let from = lines.map_or(0, |n| rows.len().saturating_sub(n));
-    super::print(&format!("{}\n", rows[from..].join("\n")));
     Ok(exit::OK)
 }

@@ -86,7 +86,7 @@ pub fn units(verb: Setup, force: bool, json: bool) -> Result<u8, Failure> {
     if verb != Setup::Remove {
         warnings.extend(taken_socket(&place));
     }
-    let linger = lingers();
+    let linger = systemd::lingers(&process::user_name());
     if linger == Some(false) && verb != Setup::Remove {
         warnings.push(format!(
             "the agents end when you log out, and do not start with the machine: loginctl enable-linger {}",
@@ -296,14 +296,4 @@ pub(super) fn taken_socket(place: &Place) -> Option<String> {
          end it, or put MOSAIC_TMUX_SOCKET=mosaic into {}",
         config.display()
     ))
-}
-
-/// Whether the manager runs while nobody is logged in: logind keeps a file for that.
-pub(super) fn lingers() -> Option<bool> {
-    let kept = Path::new("/var/lib/systemd/linger");
-    // Where logind has never run there is no such thing.
-    if !kept.parent().is_some_and(Path::is_dir) {
-        return None;
-    }
-    Some(kept.join(process::user_name()).exists())
 }

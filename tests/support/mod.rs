@@ -17,6 +17,7 @@ mod fleet;
 mod manager;
 mod pane;
 mod process;
+mod roster;
 pub mod runtimes;
 mod sandbox;
 
@@ -26,6 +27,7 @@ pub use fleet::{Fleet, HOLDER, scope, unit};
 pub use manager::Managed;
 pub use pane::Pane;
 pub use process::{Output, Running, code, kill, pid_is_alive, process_state};
+pub use roster::flagged;
 pub use runtimes::skip;
 pub use sandbox::{Heartbeat, Sandbox};
 

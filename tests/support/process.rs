@@ -78,6 +78,16 @@ impl Running {
         self.child.id() as i32
     }
 
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        let bytes = fs::read(&self.stdout).unwrap_or_default();
+        let whole = bytes
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |at| at + 1);
+        String::from_utf8_lossy(&bytes[..whole]).into_owned()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

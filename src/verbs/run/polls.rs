@@ -71,7 +71,7 @@ impl AtWork {
             return self.clients.answer(client, &line);
         }
         let now = Instant::now();
-        if !self.readers.contains(&client) {
+        if request.op == "screen" && !self.readers.contains(&client) {
             self.readers.retain(|reader| self.clients.is_open(*reader));
             self.readers.push(client);
         }
@@ -87,7 +87,8 @@ impl AtWork {
 
     /// Goes on with those of the sidecar before.
     pub(super) fn go_on_reading(&mut self, polls: Vec<Poll>) {
-        self.readers = polls.iter().map(|poll| poll.client).collect();
+        let screens = polls.iter().filter(|poll| poll.request.op == "screen");
+        self.readers = screens.map(|poll| poll.client).collect();
         self.polls = polls;
     }
 
@@ -116,12 +117,19 @@ impl AtWork {
 
     /// Whether there is something newer than what the request has.
     fn has_news(&self, poll: &Poll) -> bool {
-        let after = poll.request.after.unwrap_or(0);
-        match poll.request.op.as_str() {
+        let request = &poll.request;
+        match request.op.as_str() {
             "screen" => {
+                let after = request.after.unwrap_or(0);
                 self.harness.screen().revision() > after || self.harness.state().0 != poll.state
             }
-            _ => false,
+            "history" => {
+                let (screen, history) = (self.harness.screen(), self.harness.history());
+                // Who also shows the screen says which one it has.
+                let redrawn = request.after.is_some_and(|after| screen.revision() > after);
+                history.has_news(request.cursor.as_deref()) || redrawn && !screen.in_update()
+            }
+            _ => self.events.has_news(request.cursor.as_deref()),
         }
     }
 
@@ -140,6 +148,19 @@ impl AtWork {
     }
 
     fn poll_line(&mut self, request: &Request) -> Vec<u8> {
+        match request.op.as_str() {
+            "screen" => self.screen_answer(request),
+            "history" => {
+                self.harness.catch_up();
+                let (cursor, most) = (request.cursor.as_deref(), request.lines);
+                let (screen, history) = (self.harness.screen(), self.harness.history());
+                history.line(&self.origin(), screen, cursor, most.unwrap_or(u64::MAX))
+            }
+            _ => self.events.line(&self.origin(), request.cursor.as_deref()),
+        }
+    }
+
+    fn screen_answer(&mut self, request: &Request) -> Vec<u8> {
         let screen = self.harness.screen();
         if request.cells != Some(true) {
             let rows = (0..screen.size().rows).map(|row| screen.row(row)).collect();
@@ -182,8 +203,16 @@ impl AtWork {
             why: why.to_owned(),
             for_s: server::seconds_since(self.harness.state_since().mono, now()),
             attached_pid: self.attached().map(|who| who.pid),
-            hash: format!("{:016x}", screen.hash()),
+            hash: screen.hash_text(),
             revision: screen.revision(),
+        }
+    }
+
+    /// The last answer to everybody who waits.
+    pub(super) fn answer_all_polls(&mut self) {
+        for poll in std::mem::take(&mut self.polls) {
+            let line = self.poll_line(&poll.request);
+            self.clients.answer(poll.client, &line);
         }
     }
 
@@ -204,7 +233,9 @@ impl AtWork {
                 Some((asked, line))
                     if asked.op == request.op
                         && asked.after == request.after
-                        && asked.cells == request.cells =>
+                        && asked.cells == request.cells
+                        && asked.cursor == request.cursor
+                        && asked.lines == request.lines =>
                 {
                     line
                 }
