@@ -251,3 +251,18 @@ fn a_wrapped_line_is_one_line_at_any_size() {
     );
     assert_eq!(seen.all(), wanted);
 }
+
+#[test]
+fn a_row_that_is_blanked_before_it_leaves_is_there_all_the_same() {
+    let mut seen = Seen::new(30, 12);
+    seen.draws(&rows(1, 9), "ready");
+    let mut screen = rows(2, 10);
+    screen[0].clear();
+    seen.draws(&screen, "ready");
+    screen.remove(0);
+    screen.extend(rows(11, 11));
+    seen.draws(&screen, "ready");
+    let mut wanted = rows(1, 2);
+    wanted.push(String::new());
+    assert_eq!(seen.lines().0, wanted);
+}
