@@ -24,8 +24,21 @@ pub struct RunOptions {
     pub shown_as: Option<String>,
     /// The size of the runtime's terminal where there is no terminal here.
     pub size: Option<TermSize>,
+    /// Whether its terminal is recorded, and how.
+    pub record: RecordOptions,
     /// The runtime's command, if given after `--`.
     pub command: Vec<OsString>,
+}
+
+/// How a terminal is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct RecordOptions {
+    /// A file, or a directory for one; empty for the usual place; none if it was not asked for.
+    pub path: Option<PathBuf>,
+    /// What is typed is recorded, too.
+    pub input: bool,
+    /// Most bytes of a file.
+    pub max: Option<u64>,
 }
 
 /// Where the message comes from.
@@ -113,6 +126,7 @@ Examples
 Verbs
   run NAME [-- CMD ARG...]     be the sidecar of CMD in this terminal, or without one
       --size COLSxROWS         of the terminal CMD gets if there is none here (120x40)
+      --record[=FILE|DIR]      record its terminal (docs/past.md); --record-max BYTES, --record-input
   launch NAME                  make the tmux session that runs `run NAME`; idempotent
       --supervise              stay as the main process of its systemd unit (docs/systemd.md)
   units install|remove|status  the systemd units of a fleet, for this user
@@ -135,6 +149,7 @@ Verbs
   stop NAME, restart NAME      in order: drain, the turn's end, the runtime's own way to quit, TERM, KILL
       --timeout SECONDS        how long a running turn may go on (default 30); --now: not at all
   events NAME                  what happens to it, as JSON lines (`events --help`)
+  record NAME start|stop|status   record its terminal (`record --help`)
   upgrade NAME|--all [--to FILE]   replace the running sidecar by another binary; its runtime stays
   hooks install|remove|status [RUNTIME]   let claude, codex, pi or opencode itself say what it took; docs/hooks.md
   hook [EVENT] [JSON]          what such a hook calls: payload on stdin, tells the sidecar, always silent, always 0
@@ -182,8 +197,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "send" => read_send(&mut parser),
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "attach" | "events" | "explain" | "hooks" | "launch" | "probe" | "replay" | "restart"
-        | "screen" | "status" | "stop" | "tail" | "units" | "upgrade" | "watch" => {
+        "attach" | "events" | "explain" | "hooks" | "launch" | "probe" | "record" | "replay"
+        | "restart" | "screen" | "status" | "stop" | "tail" | "units" | "upgrade" | "watch" => {
             of_fleet(verb.as_str(), parser.raw_args()?.collect())
         }
         other => Err(format!("there is no verb {other:?}").into()),
@@ -221,6 +236,11 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("can-take-over") => options.can_take_over = true,
             Long("size") => options.size = Some(TermSize::parse(&parser.value()?.string()?)?),
             Long("as") => options.shown_as = Some(parser.value()?.string()?),
+            Long("record") => {
+                options.record.path = Some(parser.optional_value().unwrap_or_default().into());
+            }
+            Long("record-input") => options.record.input = true,
+            Long("record-max") => options.record.max = Some(parser.value()?.parse()?),
             Long("help") | Short('h') => return Ok(help("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);

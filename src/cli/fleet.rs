@@ -119,6 +119,7 @@ Verbs
   attach NAME [--steal]            take it over: in its tmux session, or here if it has none (Ctrl-] leaves);
                                    one at a time, --steal sends the other one away
   screen NAME [--json|--svg]       its screen now: text, cells with cursor and modes, a picture
+  record NAME start|stop|status    record its terminal as asciicast 3 (record --help)
   hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
   hooks remove [RUNTIME]           give its configuration back, to the byte
   hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
@@ -191,6 +192,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "tail" => Ok(match past::read_tail(&mut parser)? {
             Some(options) => Verb::Past(past::Verb::Tail(options)),
             None => Verb::Help(past::TAIL_HELP.into()),
+        }),
+        "record" => Ok(match past::read_record(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Record(options)),
+            None => Verb::Help(past::RECORD_HELP.into()),
         }),
         "hooks" => read_hooks(&mut parser),
         "replay" => read_replay(&mut parser),

@@ -234,6 +234,16 @@ impl History {
     }
 
     fn push(&mut self, text: String, missing: Option<u64>) {
+        // One gap is told of, however many pieces of a flood it is made of.
+        if let Some(more) = missing
+            && let Some(Kept {
+                missing: Some(so_far),
+                ..
+            }) = self.kept.back_mut()
+        {
+            *so_far += more;
+            return;
+        }
         let text = match sgr::is_blank(&text) {
             true => Box::default(),
             false => text.into_boxed_str(),

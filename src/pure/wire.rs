@@ -91,6 +91,12 @@ pub struct Request {
     /// `events`, `history`: the `next` of the answer before; without it, all there is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// `record`: also what is typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<bool>,
+    /// `record`: most bytes of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
     /// `history`: no more than the last so many lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
@@ -257,10 +263,24 @@ pub struct Status {
     /// How often the sidecar was replaced by another binary.
     #[serde(default)]
     pub upgrades: u32,
+    /// The recording that is being made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recording: Option<Recorded>,
     /// What is not as it should be.
     pub warnings: Vec<String>,
     /// The sidecar's version.
     pub version: String,
+}
+
+/// A recording that is being made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The file.
+    pub file: String,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// What is typed is in it, too.
+    pub input: bool,
 }
 
 /// A receipt on the wire.

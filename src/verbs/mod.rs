@@ -21,6 +21,8 @@ mod log;
 pub mod place;
 mod program;
 mod ps;
+mod record;
+mod recording;
 mod records;
 mod replay;
 pub mod run;
@@ -118,6 +120,9 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         }
         fleet::Verb::Past(past::Verb::Events(options)) => {
             events::events(options).map(ExitCode::from)
+        }
+        fleet::Verb::Past(past::Verb::Record(options)) => {
+            record::record(&options).map(ExitCode::from)
         }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
