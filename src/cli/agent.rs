@@ -25,8 +25,21 @@ pub struct RunOptions {
     pub shown_as: Option<String>,
     /// The size of the runtime's terminal where there is no terminal here.
     pub size: Option<TermSize>,
+    /// Whether its terminal is recorded, and how.
+    pub record: RecordOptions,
     /// The runtime's command, if given after `--`.
     pub command: Vec<OsString>,
+}
+
+/// How a terminal is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct RecordOptions {
+    /// A file, or a directory for one; empty for the usual place; none if it was not asked for.
+    pub path: Option<PathBuf>,
+    /// What is typed is recorded, too.
+    pub input: bool,
+    /// Most bytes of a file.
+    pub max: Option<u64>,
 }
 
 /// What the command line asks for.
@@ -101,6 +114,11 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("can-take-over") => options.can_take_over = true,
             Long("size") => options.size = Some(TermSize::parse(&parser.value()?.string()?)?),
             Long("as") => options.shown_as = Some(parser.value()?.string()?),
+            Long("record") => {
+                options.record.path = Some(parser.optional_value().unwrap_or_default().into());
+            }
+            Long("record-input") => options.record.input = true,
+            Long("record-max") => options.record.max = Some(parser.value()?.parse()?),
             Long("help") | Short('h') => return Ok(page("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);

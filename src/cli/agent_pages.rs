@@ -49,6 +49,10 @@ Without CMD it is MOSAIC_AGENT_COMMAND. Ends with the runtime's own exit code.
 
 Options
   --size COLSxROWS    of the terminal CMD gets if there is none here (120x40)
+  --record[=FILE|DIR]
+                      record the terminal from its first byte on (docs/past.md)
+  --record-max BYTES  of a file; then the next one begins
+  --record-input      also what is typed
 
 Examples
   mosaic-agent run demo -- mosaic-fleet demo-tui

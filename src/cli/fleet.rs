@@ -227,6 +227,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
         "explain" => show::read_explain(&mut parser)
             .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
+        "record" => Ok(match past::read_record(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Record(options)),
+            None => Verb::Help(page.into()),
+        }),
         "launch" => Ok(match super::launch::read(&mut parser)? {
             Some(options) => Verb::Launch(options),
             None => Verb::Help(page.into()),

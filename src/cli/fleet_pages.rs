@@ -64,6 +64,7 @@ Examples
 ",
     super::past::TAIL_PAGE,
     super::past::EVENTS_PAGE,
+    super::past::RECORD_PAGE,
     "mosaic-fleet launch [NAME]: make the tmux session that runs `mosaic-agent run NAME`; idempotent
 
 Returns when the agent is up, or with the reason why it is not. Without NAME it is MOSAIC_AGENT_NAME.

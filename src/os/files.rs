@@ -178,6 +178,19 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Makes a file that only this user can read, and that was not there.
+///
+/// # Errors
+/// Something is there already, or it cannot be made.
+pub fn make_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_CLOEXEC)
+        .open(path)
+}
+
 /// Reads a small file that somebody else may be playing with: no links, no pipes, no more than `max`.
 ///
 /// # Errors

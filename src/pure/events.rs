@@ -36,6 +36,8 @@ pub enum Kind {
     /// Somebody has asked for what needs the control power: `op`, `peer_pid`, `peer_uid`, and `refused` (why) if
     /// it was.
     Control,
+    /// A recording was begun (`file`) or has ended: `file` and `stopped`, the reason.
+    Recording,
     /// The runtime has ended: `exit` (a code, or a signal), and `reason` where that was not its own end.
     Exit,
 }
@@ -52,6 +54,7 @@ impl Kind {
             Kind::Observed => "observed",
             Kind::Revised => "revised",
             Kind::Control => "control",
+            Kind::Recording => "recording",
             Kind::Exit => "exit",
         }
     }

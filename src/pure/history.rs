@@ -168,6 +168,10 @@ impl History {
             let top = top.min(up.first - up.by);
             if scrolled(old, new, top, &up) {
                 gone = top..top + up.by;
+                // claude blanks the last row of a block that leaves before its time.
+                while gone.end < up.first && new[gone.end - up.by].is_blank() {
+                    gone.end += 1;
+                }
             }
         } else if other {
             let (footer, drawn) = footer(old, new);
@@ -194,7 +198,7 @@ impl History {
             self.overlap = self.known(new, least, 1);
             self.back = self.overlap == 0 && self.has_first(new);
         } else if self.overlap > gone.start {
-            self.overlap = (self.overlap - gone.len().min(self.overlap)).max(gone.start);
+            self.overlap = self.overlap.saturating_sub(up.by).max(gone.start);
         }
     }
 
@@ -230,6 +234,16 @@ impl History {
     }
 
     fn push(&mut self, text: String, missing: Option<u64>) {
+        // One gap is told of, however many pieces of a flood it is made of.
+        if let Some(more) = missing
+            && let Some(Kept {
+                missing: Some(so_far),
+                ..
+            }) = self.kept.back_mut()
+        {
+            *so_far += more;
+            return;
+        }
         let text = match sgr::is_blank(&text) {
             true => Box::default(),
             false => text.into_boxed_str(),

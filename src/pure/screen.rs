@@ -5,6 +5,7 @@
 //! Deliberately absent: any opinion about what the rows mean. What leaves it at the top is handed on ([`Left`]).
 
 use std::num::NonZeroU16;
+use std::time::Instant;
 
 use super::answers::{Answers, Csi};
 use super::handover::CarriedScreen;
@@ -220,19 +221,19 @@ impl Screen {
         }
     }
 
-    /// Lines that leave the screen are counted and not kept, or kept again: in a flood nobody reads them.
+    /// More output waits: if much has left the screen of late, lines are counted and not kept.
     pub fn hurry(&mut self, hurry: bool) {
         self.parser.callbacks_mut().leaving.hurry(hurry);
     }
 
     /// The lines that have left the main screen at its top since this was last asked.
-    pub fn take_left(&mut self) -> Option<Left> {
+    pub fn take_left(&mut self, now: Instant) -> Option<Left> {
         if self.parser.callbacks().leaving.is_empty() {
             return None;
         }
         let leaving = &mut self.parser.callbacks_mut().leaving;
         let mut leaving = std::mem::take(leaving);
-        let left = leaving.take(self.parser.screen());
+        let left = leaving.take(self.parser.screen(), now);
         self.parser.callbacks_mut().leaving = leaving;
         Some(left)
     }

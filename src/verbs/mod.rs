@@ -26,6 +26,8 @@ mod mcp;
 pub mod place;
 mod program;
 mod ps;
+mod record;
+mod recording;
 mod records;
 mod replay;
 pub mod run;
@@ -120,6 +122,9 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         }
         fleet::Verb::Past(past::Verb::Events(options)) => {
             events::events(options).map(ExitCode::from)
+        }
+        fleet::Verb::Past(past::Verb::Record(options)) => {
+            record::record(&options).map(ExitCode::from)
         }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
         fleet::Verb::Keys(options) => keys::keys(options).map(ExitCode::from),

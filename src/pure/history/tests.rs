@@ -23,7 +23,7 @@ impl Seen {
     }
 
     fn rests(&mut self) {
-        if let Some(left) = self.screen.take_left() {
+        if let Some(left) = self.screen.take_left(std::time::Instant::now()) {
             self.history.take(left);
         }
         if self.history.wants_look(&self.screen) {
@@ -250,4 +250,34 @@ fn a_wrapped_line_is_one_line_at_any_size() {
             .collect::<String>(),
     );
     assert_eq!(seen.all(), wanted);
+}
+
+#[test]
+fn a_row_that_is_blanked_before_it_leaves_is_there_all_the_same() {
+    let mut seen = Seen::new(30, 12);
+    seen.draws(&rows(1, 9), "ready");
+    let mut screen = rows(2, 10);
+    screen[0].clear();
+    seen.draws(&screen, "ready");
+    screen.remove(0);
+    screen.extend(rows(11, 11));
+    seen.draws(&screen, "ready");
+    let mut wanted = rows(1, 2);
+    wanted.push(String::new());
+    assert_eq!(seen.lines().0, wanted);
+}
+
+#[test]
+fn a_flood_is_one_gap() {
+    let mut seen = Seen::new(30, 10);
+    seen.screen.hurry(true);
+    for _ in 0..200 {
+        seen.prints(&typed(1, 30));
+    }
+    seen.screen.hurry(false);
+    seen.prints(&typed(31, 60));
+    let (lines, _) = seen.lines();
+    let gaps: Vec<_> = lines.iter().filter(|l| l.starts_with("missing")).collect();
+    assert_eq!(gaps, ["missing 5010"]);
+    assert!(lines.ends_with(&rows(40, 51)), "{lines:?}");
 }

@@ -30,6 +30,7 @@ fn status(state: State) -> Status {
         attached_pid: None,
         attached_ms: None,
         upgrades: 0,
+        recording: None,
         hooks: Heard::default(),
         exit: None,
         last_receipt: None,
