@@ -89,6 +89,18 @@ fn a_row_joins_all_that_is_known_of_an_agent() {
 }
 
 #[test]
+fn panes_are_found_where_the_environment_names_no_locale() {
+    let mut sandbox = sandbox();
+    sandbox.unset("LANG");
+    launch(&sandbox, "coder0");
+    let row = sandbox.row("coder0");
+    assert_eq!(
+        (&row["pane"], &row["session"]),
+        (&json!("alive"), &json!("coder0"))
+    );
+}
+
+#[test]
 fn an_agent_that_is_described_and_was_never_started_has_a_row() {
     let sandbox = sandbox();
     env_file(&sandbox, "coder1.env", "MOSAIC_AGENT_RUNTIME=claude\n");
