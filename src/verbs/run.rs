@@ -219,7 +219,10 @@ async fn live(
         changes: Changes::default(),
         records: Records::default(),
         journal,
-        events: Events::new(tag),
+        events: match goes_on {
+            true => Events::resume(std::mem::take(&mut taken.events)),
+            false => Events::new(tag),
+        },
         recording: None,
         recording_trouble: None,
         typed: None,
