@@ -28,6 +28,7 @@
 //!              -> ... -> pure::judge -> Receipt -> Effect::Answer -> verbs::server -> verbs::send
 //!              before its first byte: Effect::Journal -> verbs::journal, which the next sidecar reads
 //!              meanwhile: the runtime's own record -> verbs::records -> pure::judge
+//!              to another host: verbs::far -> ssh -> `send` there; from a model: verbs::mcp -> `send` as a child
 //! a beat       pure::harness (Effect::Beat) -> pure::beat -> os::files, written beside and renamed
 //! a picture    verbs::viewer -> `screen` with cells -> verbs::run::polls -> pure::cells -> pure::mirror -> pure::viewport -> os::stage
 //! a hand       verbs::viewer::hand -> `input` -> verbs::run::takeover -> os::pump, where it is a key of the terminal

@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use nix::libc::SIGTERM;
 use serde_json::{Value, json};
 use support::{
-    Client, FLEET, LATER, Log, Output, Pane, Receipt, Running, SOON, Sandbox, kill, until,
+    Client, FLEET, LATER, Log, Output, Pane, Receipt, Running, SOON, Sandbox, kill, ms, until,
 };
 
 /// Ctrl-].
@@ -108,6 +110,43 @@ fn who_is_attached_is_a_person_whose_draft_is_theirs() {
     until(SOON, "nobody is attached", || {
         agent.attached_pid() == Value::Null
     });
+}
+
+#[test]
+fn what_a_person_types_while_messages_arrive_is_never_fused_with_them() {
+    let agent = Headless::ready();
+    let mut person = Client::greeted(&agent.sandbox.socket("a"));
+    person.ask(&json!({"op": "attach"}));
+    let over = AtomicBool::new(false);
+    let sent: Vec<String> = (0..5).map(|n| format!("message {n}")).collect();
+    let verdicts: Vec<String> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                for key in ["h", "i", "\r"] {
+                    let answer = person.ask(&json!({"op": "input", "text": key}));
+                    assert_eq!(answer["error"], Value::Null);
+                    std::thread::sleep(ms(7));
+                }
+                // Longer than a turn of the demo: somebody who never pauses is waited for as long.
+                std::thread::sleep(ms(1_200));
+            }
+        });
+        let verdict = |text: &String| send(&agent.sandbox, text).verdict().to_owned();
+        let verdicts = sent.iter().map(verdict).collect();
+        over.store(true, Ordering::Relaxed);
+        verdicts
+    });
+    let taken = agent.log.taken();
+    assert!(taken.iter().any(|text| text == "hi"), "{taken:?}");
+    for text in &taken {
+        assert!(text == "hi" || sent.contains(text), "{text:?} in {taken:?}");
+    }
+    for (text, verdict) in sent.iter().zip(&verdicts) {
+        if verdict == "accepted" {
+            assert!(taken.contains(text), "{text} in {taken:?}");
+        }
+    }
+    assert!(verdicts.iter().any(|v| v == "accepted"), "{verdicts:?}");
 }
 
 #[test]

@@ -313,8 +313,8 @@ fn an_agent_without_a_terminal_has_a_screen_and_takes_messages() {
     assert_eq!(sent.code, 0, "{sent:?}");
     let tail = sandbox.agent(&["tail", "demo"]);
     assert!(tail.stdout.contains("hello there"), "{tail:?}");
-    let (_, screen) = sandbox.agent_json(&["tail", "--json", "demo"]);
-    assert_eq!(screen["schema"], "mosaic.history/1");
+    let (_, screen) = sandbox.agent_json(&["screen", "--json", "demo"]);
+    assert_eq!(screen["schema"], "mosaic.screen/1");
     kill(running.pid(), nix::libc::SIGTERM);
     assert_eq!(running.wait(SOON).code, 143);
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
+use super::agent_help::{OF_FLEET, OWN};
+use super::help;
 use crate::failure::{Failure, exit};
 use crate::units::{AgentName, TermSize};
 
@@ -73,6 +75,10 @@ pub struct SendOptions {
     pub when_busy: Option<String>,
     /// `refuse` or `wait`.
     pub when_draft: Option<String>,
+    /// The tmux socket the agent must be on (`tmux -L`).
+    pub tmux: Option<String>,
+    /// The host the agent is on, as ssh knows it.
+    pub host: Option<String>,
 }
 
 /// What the command line asks for.
@@ -80,6 +86,10 @@ pub struct SendOptions {
 pub enum Verb {
     /// Print this text.
     Help(String),
+    /// Print the list of verbs, and all else that `--help` says.
+    Overview,
+    /// Print the page of the verb that this line is about.
+    Page(&'static str),
     /// Be the sidecar.
     Run(RunOptions),
     /// Deliver a message.
@@ -112,63 +122,6 @@ pub enum Verb {
     OfFleet(Vec<OsString>),
 }
 
-/// The text of `--help`.
-pub const HELP: &str = "\
-mosaic-agent: is this agent really alive, and did it really take my message?
-
-Examples
-  mosaic-agent launch coder0                         start the agent in its tmux session
-  mosaic-agent send --verify coder0 -m 'run the tests'  type a message, wait for the verdict
-  git diff | mosaic-agent send --verify --json coder0 -  the same from a pipe, receipt as JSON
-  mosaic-agent status coder0                         what it is doing, and why we think so
-  mosaic-agent run demo -- mosaic-fleet demo-tui     be the sidecar, here, in this terminal
-
-Verbs
-  run NAME [-- CMD ARG...]     be the sidecar of CMD in this terminal, or without one
-      --size COLSxROWS         of the terminal CMD gets if there is none here (120x40)
-      --record[=FILE|DIR]      record its terminal (docs/past.md); --record-max BYTES, --record-input
-  launch NAME                  make the tmux session that runs `run NAME`; idempotent
-      --supervise              stay as the main process of its systemd unit (docs/systemd.md)
-  units install|remove|status  the systemd units of a fleet, for this user
-  send NAME [-m TEXT | -f FILE | -]
-      --verify                 wait for the verdict (else: hand over, and ask `verify` later)
-      --timeout SECONDS        how long it may wait for its turn (default 30;
-                               a day without --verify)
-      --from LABEL             who writes, for the preamble (default: host and agent or user)
-      --no-preamble            type the message as it is
-      --id ID                  the same id is never typed twice
-      --when busy=hold|type|refuse   while a turn runs (default hold)
-      --when draft=refuse|wait       while somebody's draft is there (default refuse)
-  verify NAME (--id ID | --contains TEXT) [--since WHEN]   WHEN: 90s, 10m, 2h or RFC 3339
-  status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
-  tail NAME [-n N] [--follow]  the screen and what has left it, as text (`tail --help`)
-  watch NAME, attach NAME      its screen, live; take it over (mosaic-fleet --help)
-  explain NAME                 which rules fired on the screen, and why the state is what it is
-  explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
-  replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
-  stop NAME, restart NAME      in order: drain, the turn's end, the runtime's own way to quit, TERM, KILL
-      --timeout SECONDS        how long a running turn may go on (default 30); --now: not at all
-  events NAME                  what happens to it, as JSON lines (`events --help`)
-  record NAME start|stop|status   record its terminal (`record --help`)
-  upgrade NAME|--all [--to FILE]   replace the running sidecar by another binary; its runtime stays
-  hooks install|remove|status [RUNTIME]   let claude, codex, pi or opencode itself say what it took; docs/hooks.md
-  hook [EVENT] [JSON]          what such a hook calls: payload on stdin, tells the sidecar, always silent, always 0
-Every verb takes --json; send, verify and launch take --quiet.
-
-Verdicts and exit codes of send and verify
-   0  accepted, queued, held (held: not typed yet, in the sidecar's queue)
-   5  draft      it sits, or sat, unsubmitted in the composer
-   7  unknown    typed, and its fate cannot be proven; never retry blindly
-  75  blocked, occupied, busy, unready: nothing was typed, try later
-   6  rejected   the message itself is not acceptable
-   3  gone       no such agent, no sidecar, or the runtime has ended
-Other exit codes
-   1 internal   2 usage   69 tmux is missing   77 not permitted   78 configuration
-   run: the runtime's own code, or 128 + signal; 126 not executable, 127 not found
-
-Environment: see docs/operating.md (MOSAIC_AGENT_RUNTIME, MOSAIC_AGENT_COMMAND, MOSAIC_TMUX_SOCKET, ...).
-";
-
 /// Reads the command line.
 ///
 /// # Errors
@@ -182,24 +135,36 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let verb = match parser.next()? {
         Some(Value(verb)) => verb.string()?,
-        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(HELP.into())),
+        Some(Long("help") | Short('h')) | None => return Ok(Verb::Overview),
         Some(Long("version") | Short('V')) => {
             return Ok(Verb::Help(format!(
                 "mosaic-agent {}\n",
                 env!("CARGO_PKG_VERSION")
             )));
         }
+        Some(Long("schema")) => {
+            let mut args: Vec<OsString> = parser.optional_value().into_iter().collect();
+            args.extend(parser.raw_args()?);
+            return of_fleet("--schema", args);
+        }
         Some(other) => return Err(other.unexpected()),
     };
     match verb.as_str() {
-        "help" => Ok(Verb::Help(HELP.into())),
+        "help" => Ok(Verb::Overview),
         "run" => read_run(&mut parser),
-        "send" => read_send(&mut parser),
+        "send" => {
+            let args: Vec<OsString> = parser.raw_args()?.collect();
+            match read_send(&mut lexopt::Parser::from_args(args.clone()))? {
+                Verb::Send { options, .. } if options.host.is_some() || options.tmux.is_some() => {
+                    of_fleet("send", args)
+                }
+                verb => Ok(verb),
+            }
+        }
         "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
-        "attach" | "events" | "explain" | "hooks" | "launch" | "probe" | "record" | "replay"
-        | "restart" | "screen" | "status" | "stop" | "tail" | "units" | "upgrade" | "watch" => {
-            of_fleet(verb.as_str(), parser.raw_args()?.collect())
+        other if help::find(OF_FLEET, other).is_some() => {
+            of_fleet(other, parser.raw_args()?.collect())
         }
         other => Err(format!("there is no verb {other:?}").into()),
     }
@@ -213,18 +178,8 @@ fn needed(name: Option<AgentName>) -> Result<AgentName, lexopt::Error> {
     name.ok_or_else(|| "which agent? A name is missing".into())
 }
 
-fn help(verb: &str) -> Verb {
-    let wanted = format!("  {verb}");
-    let mut rows = HELP
-        .lines()
-        .skip_while(|l| !l.starts_with(&wanted) && !l.contains(&format!(", {verb} ")));
-    let first = rows.next().unwrap_or_default();
-    let more = rows.take_while(|l| l.starts_with("      "));
-    let text: Vec<&str> = std::iter::once(first).chain(more).collect();
-    Verb::Help(format!(
-        "{}\n\nMore: mosaic-agent --help\n",
-        text.join("\n")
-    ))
+fn page(verb: &str) -> Verb {
+    Verb::Page(help::find(OWN, verb).unwrap_or_default())
 }
 
 fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -241,7 +196,7 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             }
             Long("record-input") => options.record.input = true,
             Long("record-max") => options.record.max = Some(parser.value()?.parse()?),
-            Long("help") | Short('h') => return Ok(help("run")),
+            Long("help") | Short('h') => return Ok(page("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);
                 // Everything after `--` is the command, options of it included.
@@ -258,10 +213,10 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     Ok(Verb::Run(options))
 }
 
-fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+pub(super) fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let (mut name, mut body, mut json, mut quiet) = (None, None, false, false);
     let (mut verify, mut timeout, mut from, mut bare, mut id) = (false, None, None, false, None);
-    let (mut when_busy, mut when_draft) = (None, None);
+    let (mut when_busy, mut when_draft, mut tmux, mut host) = (None, None, None, None);
     while let Some(arg) = parser.next()? {
         let mut given = None;
         match arg {
@@ -271,6 +226,8 @@ fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("verify") => verify = true,
             Long("timeout") => timeout = Some(seconds(&parser.value()?.string()?)?),
             Long("from") => from = Some(parser.value()?.string()?),
+            Short('L') | Long("tmux") => tmux = Some(parser.value()?.string()?),
+            Short('H') | Long("host") => host = Some(parser.value()?.string()?),
             Long("no-preamble") => bare = true,
             Long("id") => id = Some(message_id(parser.value()?.string()?)?),
             Long("when") => match parser.value()?.string()?.split_once('=') {
@@ -282,7 +239,7 @@ fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             },
             Long("json") => json = true,
             Long("quiet") | Short('q') => quiet = true,
-            Long("help") | Short('h') => return Ok(help("send")),
+            Long("help") | Short('h') => return Ok(page("send")),
             Value(value) if name.is_none() => name = Some(agent(value)?),
             other => return Err(other.unexpected()),
         }
@@ -301,6 +258,8 @@ fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             id,
             when_busy,
             when_draft,
+            tmux,
+            host,
         },
         json,
         quiet,
@@ -317,7 +276,7 @@ fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("since") => since = Some(moment(&parser.value()?.string()?)?),
             Long("json") => json = true,
             Long("quiet") | Short('q') => quiet = true,
-            Long("help") | Short('h') => return Ok(help("verify")),
+            Long("help") | Short('h') => return Ok(page("verify")),
             Value(value) if name.is_none() => name = Some(agent(value)?),
             other => return Err(other.unexpected()),
         }
@@ -338,7 +297,7 @@ fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let args: Vec<OsString> = parser.raw_args()?.collect();
     Ok(match args.as_slice() {
-        [only] if only == "--help" || only == "-h" => help("hook"),
+        [only] if only == "--help" || only == "-h" => page("hook"),
         _ => Verb::Hook(args),
     })
 }
@@ -434,12 +393,20 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_has_a_help_of_its_own() {
-        for v in ["run", "send", "verify", "hook"] {
-            let Ok(Verb::Help(text)) = verb(&format!("{v} --help")) else {
+    fn every_line_of_the_help_has_a_verb() {
+        for line in OWN {
+            let v = help::verb(line);
+            let Ok(Verb::Page(page)) = verb(&format!("{v} --help")) else {
                 panic!("{v} has no help")
             };
-            assert!(text.contains(v), "{v}: {text}");
+            assert_eq!(page, *line);
+        }
+        for line in OF_FLEET {
+            let v = help::verb(line);
+            assert!(
+                matches!(verb(v), Ok(Verb::OfFleet(args)) if args == [v]),
+                "{v}"
+            );
         }
     }
 }

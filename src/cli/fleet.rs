@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::agent::seconds;
+use super::agent::{self, SendOptions, seconds};
+use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
+use super::help;
+use super::{agent_help, agent_pages};
 use super::{past, show, viewing};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
@@ -17,10 +20,7 @@ pub enum Verb {
     /// Print this text.
     Help(String),
     /// One row per agent.
-    Ps {
-        /// As JSON.
-        json: bool,
-    },
+    Ps(super::ps::PsOptions),
     /// Install, remove or show the hooks of the runtimes.
     Hooks {
         /// What to do.
@@ -78,14 +78,65 @@ pub enum Verb {
     },
     /// Tell what has happened.
     Past(past::Verb),
+    /// Type deliberate keys into an agent.
+    Keys(super::keys::Options),
     /// Replace running sidecars by another binary.
     Upgrade(super::upgrade::Options),
     /// Look at one agent, or take it over.
     View(viewing::Verb),
+    /// Deliver a message, to one tmux socket only or to another host if that was asked for.
+    Send {
+        /// The message and how to treat it.
+        options: SendOptions,
+        /// Print the receipt as JSON.
+        json: bool,
+        /// Print nothing.
+        quiet: bool,
+    },
+    /// Be a tool server for a runtime.
+    Mcp,
+    /// Say what is wrong with this installation.
+    Doctor {
+        /// As JSON.
+        json: bool,
+    },
+    /// Print completions for a shell, or what they ask for.
+    Completions(Wanted),
+    /// Print a manual page.
+    Man {
+        /// The page.
+        page: Manual,
+        /// Write all of them into this directory instead.
+        dir: Option<PathBuf>,
+    },
+    /// Print the schema of this thing, or which there are.
+    Schema(Option<String>),
     /// Start the tmux server that the agents live on.
     Hold,
     /// Be the embedded demo runtime, with these arguments.
     DemoTui(Vec<OsString>),
+}
+
+/// For whom completions are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+    /// One of them wants to know which agents there are.
+    Agents,
+}
+
+/// The manual pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manual {
+    /// mosaic-agent(1).
+    Agent,
+    /// mosaic-fleet(1).
+    Fleet,
 }
 
 /// What to do with hooks or units.
@@ -100,54 +151,28 @@ pub enum Setup {
 }
 
 /// The text of `--help`.
-pub const HELP: &str = "\
-mosaic-fleet: sees the fleet.
+fn overview() -> String {
+    let verbs = help::list(PAGES);
+    let for_units = help::list(FOR_UNITS);
+    [HEAD, &verbs, FOR_UNITS_TITLE, &for_units, TAIL].concat()
+}
 
-Examples
-  mosaic-fleet ps                  one row per agent: is it alive, what is it doing
-  mosaic-fleet ps --json           the same for programs
-  mosaic-fleet demo-tui            an agent-like TUI of our own: no account, no network
+/// The text of `mosaic-agent --help`.
+fn agent_overview() -> String {
+    let own = help::list(agent_help::OWN);
+    let ours = help::list(agent_help::OF_FLEET);
+    let (head, title, tail) = (
+        agent_pages::HEAD,
+        agent_pages::OF_FLEET_TITLE,
+        agent_pages::TAIL,
+    );
+    [head, &own, title, &ours, tail].concat()
+}
 
-Verbs
-  ps [--json]                      agents by their heartbeats, joined with sidecar and tmux
-  status NAME, probe NAME          state and why; probe looks afresh and writes a heartbeat
-  explain NAME                     which rules fire on its screen, and why
-  events NAME | --all              state changes, receipts and control acts as JSON lines, as they happen;
-                                   --after CURSOR, --kinds, --exec CMD, --notify (events --help)
-  tail NAME [-n N] [--follow] [--ansi]   the screen and what has left it, as text (tail --help)
-  watch NAME                       its screen, live and read-only; never resizes it; q leaves
-  attach NAME [--steal]            take it over: in its tmux session, or here if it has none (Ctrl-] leaves);
-                                   one at a time, --steal sends the other one away
-  screen NAME [--json|--svg]       its screen now: text, cells with cursor and modes, a picture
-  record NAME start|stop|status    record its terminal as asciicast 3 (record --help)
-  hooks install [RUNTIME]          let claude, codex, pi or opencode itself say which prompts it took
-  hooks remove [RUNTIME]           give its configuration back, to the byte
-  hooks status [RUNTIME]           what is installed where; all three take --json (docs/hooks.md)
-  launch NAME                      make the tmux session that runs `mosaic-agent run NAME`; idempotent
-      --supervise                  stay as the main process of its systemd unit; --quiet
-  units install|remove|status [--json]   the systemd units of the fleet, for this user (docs/systemd.md);
-                                   install --force also replaces units that are not ours
-  stop NAME                        no new messages, the end of the running turn, the runtime's own way to
-                                   quit, SIGTERM, SIGKILL; of its unit, too
-      --timeout SECONDS            how long a running turn may go on (default 30); --now: not at all
-  restart NAME                     the same, and start it again; both take --json
-  upgrade NAME|--all               replace the running sidecar by the mosaic-agent beside this program; its runtime,
-                                   connections and messages stay
-      --to FILE                    by this binary
-      --timeout SECONDS            how long a moment without a message on its way is waited for (30); --json
-  replay FILE.cast [--runtime R]   run the engine over a recording: states, and a verdict per message
-  explain --cast FILE.cast [--at SECONDS] [--runtime R]   which rules fire on a recorded screen, and why;
-                                   both take --json
-  demo-tui [OPTIONS]               the embedded demo runtime (demo-tui --help for its options)
-
-For the units
-  supervise NAME                   what `mosaic-agent launch --supervise NAME` becomes
-  end NAME                         end what is left of an agent whose unit is down
-  enclose NAME PID                 put the process of its pane into a scope with its limits
-  hold                             start the tmux server of the agents
-
-Exit codes: 0 done, 1 internal, 2 usage, 69 tmux is missing, 78 configuration.
-";
+/// The page of a verb.
+fn page(verb: &str) -> Option<&'static str> {
+    help::find(PAGES, verb).or_else(|| help::find(FOR_UNITS, verb))
+}
 
 /// Reads the command line.
 ///
@@ -162,65 +187,83 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let verb = match parser.next()? {
         Some(Value(verb)) => verb.string()?,
-        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(HELP.into())),
+        Some(Long("help") | Short('h')) | None => return Ok(Verb::Help(overview())),
         Some(Long("version") | Short('V')) => {
             return Ok(Verb::Help(format!(
                 "mosaic-fleet {}\n",
                 env!("CARGO_PKG_VERSION")
             )));
         }
+        Some(Long("schema")) => return read_schema(&mut parser),
         Some(other) => return Err(other.unexpected()),
     };
+    if verb == "help" {
+        return read_help(&mut parser);
+    }
+    let page = page(&verb).ok_or_else(|| format!("there is no verb {verb:?}"))?;
+    let args: Vec<OsString> = parser.raw_args()?.collect();
+    // The demo has a help of its own.
+    let asks = args.first().is_some_and(|a| a == "--help" || a == "-h");
+    if asks && verb != "demo-tui" {
+        return Ok(Verb::Help(page.into()));
+    }
+    let mut parser = lexopt::Parser::from_args(args);
     match verb.as_str() {
-        "help" => Ok(Verb::Help(HELP.into())),
         "demo-tui" => Ok(Verb::DemoTui(parser.raw_args()?.collect())),
-        "ps" => {
-            let mut json = false;
-            while let Some(arg) = parser.next()? {
-                match arg {
-                    Long("json") => json = true,
-                    Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
-                    other => return Err(other.unexpected()),
-                }
-            }
-            Ok(Verb::Ps { json })
-        }
+        "ps" => Ok(match super::ps::read(&mut parser)? {
+            Some(options) => Verb::Ps(options),
+            None => Verb::Help(page.into()),
+        }),
+        "hooks" => read_hooks(&mut parser, page),
+        "replay" => read_replay(&mut parser, page),
+        "units" => read_units(&mut parser, page),
+        "send" => read_send(&mut parser, page),
+        "stop" | "restart" => read_stop(&mut parser, &verb, page),
         "events" => Ok(match past::read_events(&mut parser)? {
             Some(options) => Verb::Past(past::Verb::Events(options)),
-            None => Verb::Help(past::EVENTS_HELP.into()),
+            None => Verb::Help(page.into()),
         }),
         "tail" => Ok(match past::read_tail(&mut parser)? {
             Some(options) => Verb::Past(past::Verb::Tail(options)),
-            None => Verb::Help(past::TAIL_HELP.into()),
+            None => Verb::Help(page.into()),
         }),
         "record" => Ok(match past::read_record(&mut parser)? {
             Some(options) => Verb::Past(past::Verb::Record(options)),
-            None => Verb::Help(past::RECORD_HELP.into()),
+            None => Verb::Help(page.into()),
         }),
-        "hooks" => read_hooks(&mut parser),
-        "replay" => read_replay(&mut parser),
-        "status" | "probe" => show::read_status(&mut parser, verb == "probe").map(shown),
-        "explain" => show::read_explain(&mut parser).map(shown),
-        "units" => read_units(&mut parser),
+        "status" | "probe" => show::read_status(&mut parser, verb == "probe")
+            .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
+        "explain" => show::read_explain(&mut parser)
+            .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
         "launch" => Ok(match super::launch::read(&mut parser)? {
             Some(options) => Verb::Launch(options),
-            None => Verb::Help(HELP.into()),
+            None => Verb::Help(page.into()),
+        }),
+        "keys" => Ok(match super::keys::read(&mut parser)? {
+            Some(options) => Verb::Keys(options),
+            None => Verb::Help(page.into()),
         }),
         "upgrade" => Ok(match super::upgrade::read(&mut parser)? {
             Some(options) => Verb::Upgrade(options),
-            None => Verb::Help(HELP.into()),
+            None => Verb::Help(page.into()),
         }),
         "attach" | "screen" | "watch" => Ok(match viewing::read(&verb, &mut parser)? {
             Some(verb) => Verb::View(verb),
-            None => Verb::Help(HELP.into()),
+            None => Verb::Help(page.into()),
         }),
-        "stop" | "restart" => read_stop(&mut parser, &verb),
         "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
         "enclose" => {
             let name = read_agent(&mut parser)?;
             Ok(Verb::Enclose(name, parser.value()?.parse()?))
         }
+        "doctor" => read_doctor(&mut parser, page),
+        "completions" => read_completions(&mut parser, page),
+        "man" => read_man(&mut parser, page),
+        "mcp" => match parser.next()? {
+            None => Ok(Verb::Mcp),
+            Some(other) => Err(other.unexpected()),
+        },
         "hold" => match parser.next()? {
             None => Ok(Verb::Hold),
             Some(other) => Err(other.unexpected()),
@@ -229,17 +272,13 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     }
 }
 
-fn shown(verb: Option<show::Verb>) -> Verb {
-    verb.map_or_else(|| Verb::Help(show::HELP.into()), Verb::Show)
-}
-
-fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+fn read_replay(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut file, mut runtime, mut json) = (None, None, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("runtime") => runtime = Some(parser.value()?.string()?),
             Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(value) if file.is_none() => file = Some(PathBuf::from(value)),
             other => return Err(other.unexpected()),
         }
@@ -251,12 +290,12 @@ fn read_replay(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn read_hooks(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+fn read_hooks(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut verb, mut runtime, mut json) = (None, None, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(word) if verb.is_none() => verb = Some(setup("hooks", &word.string()?)?),
             Value(name) if runtime.is_none() => runtime = Some(name.string()?),
             other => return Err(other.unexpected()),
@@ -277,14 +316,14 @@ fn read_agent(parser: &mut lexopt::Parser) -> Result<AgentName, lexopt::Error> {
     }
 }
 
-fn read_stop(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Error> {
+fn read_stop(parser: &mut lexopt::Parser, verb: &str, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut name, mut turn, mut json) = (None, None, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("timeout") => turn = Some(seconds(&parser.value()?.string()?)?),
             Long("now") => turn = Some(Duration::ZERO),
             Long("json") => json = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             other => return Err(other.unexpected()),
         }
@@ -296,13 +335,13 @@ fn read_stop(parser: &mut lexopt::Parser, verb: &str) -> Result<Verb, lexopt::Er
     })
 }
 
-fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
     let (mut verb, mut force, mut json) = (None, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("json") => json = true,
             Long("force") if verb == Some(Setup::Install) => force = true,
-            Long("help") | Short('h') => return Ok(Verb::Help(HELP.into())),
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(word) if verb.is_none() => verb = Some(setup("units", &word.string()?)?),
             other => return Err(other.unexpected()),
         }
@@ -311,6 +350,113 @@ fn read_units(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
         verb: verb.ok_or("what about the units? install, remove or status")?,
         force,
         json,
+    })
+}
+
+/// `help`, `help VERB`, and `help mosaic-agent [VERB]`, which that program asks for.
+fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let words: Vec<OsString> = parser.raw_args()?.collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let (found, verb) = match &words[..] {
+        [] => return Ok(Verb::Help(overview())),
+        [program] if program == "mosaic-agent" => return Ok(Verb::Help(agent_overview())),
+        [verb] => (page(verb), verb),
+        [program, verb] if program == "mosaic-agent" => {
+            (help::find(agent_pages::PAGES, verb), verb)
+        }
+        [_, other, ..] => return Err(format!("one verb at a time, and not {other:?}").into()),
+    };
+    let found = found.ok_or_else(|| format!("there is no verb {verb:?}"))?;
+    Ok(Verb::Help(found.into()))
+}
+
+fn read_schema(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let mut thing = parser.optional_value();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Value(value) if thing.is_none() => thing = Some(value),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let thing = thing.map(ValueExt::string).transpose()?;
+    Ok(Verb::Schema(thing))
+}
+
+fn read_doctor(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    let mut json = false;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Doctor { json })
+}
+
+fn read_completions(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    let mut wanted = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
+            Value(word) if wanted.is_none() => {
+                wanted = Some(match word.string()?.as_str() {
+                    "bash" => Wanted::Bash,
+                    "zsh" => Wanted::Zsh,
+                    "fish" => Wanted::Fish,
+                    "agents" => Wanted::Agents,
+                    other => {
+                        let said = format!("completions for {other:?}? There are bash, zsh, fish");
+                        return Err(said.into());
+                    }
+                });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    let wanted = wanted.ok_or("completions for which shell? bash, zsh or fish")?;
+    Ok(Verb::Completions(wanted))
+}
+
+fn read_man(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    let (mut manual, mut dir) = (None, None);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
+            Long("dir") => dir = Some(PathBuf::from(parser.value()?)),
+            Value(word) if manual.is_none() => {
+                manual = Some(match word.string()?.as_str() {
+                    "mosaic-agent" => Manual::Agent,
+                    "mosaic-fleet" => Manual::Fleet,
+                    other => {
+                        let said =
+                            format!("no page {other:?}: there are mosaic-agent and mosaic-fleet");
+                        return Err(said.into());
+                    }
+                });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Verb::Man {
+        page: manual.unwrap_or(Manual::Agent),
+        dir,
+    })
+}
+
+/// The same words as for `mosaic-agent send`, which becomes us for some of them.
+fn read_send(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
+    Ok(match agent::read_send(parser)? {
+        agent::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => Verb::Send {
+            options,
+            json,
+            quiet,
+        },
+        _ => Verb::Help(page.into()),
     })
 }
 

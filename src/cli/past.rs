@@ -79,32 +79,32 @@ pub const KINDS: [&str; 14] = [
     "back",
 ];
 
-/// The text of `events --help`.
-pub const EVENTS_HELP: &str = "\
-mosaic-fleet events (NAME | --all): what happens, one JSON object a line, until it is interrupted
+/// The page of `events`.
+pub const EVENTS_PAGE: &str = "mosaic-fleet events (NAME | --all): what happens, one JSON object a line, until it is interrupted
 
-Examples
-  mosaic-fleet events coder0                         from now on
-  mosaic-fleet events --all --kinds state,receipt    of every agent, also of those that come later
-  mosaic-fleet events coder0 --after CURSOR          go on after the event with this `cursor`
-  mosaic-fleet events --all --notify                 tell the desktop when one is blocked or wedged
-  mosaic-fleet events --all --exec 'jq -r .why >>blocked.log' --kinds state
+Kinds: start upgrade state held receipt observed revised control recording exit; and from here: gone (no sidecar answers any more),
+back, lost, beat (only if asked for). A sidecar remembers 256 of them.
 
 Options
-  --all              of all agents
-  --after CURSOR     everything after that event; `lost` says if that sidecar, or the event, is gone
-  --since-start      everything the sidecar remembers (256 events)
-  --no-follow        end with what is there, or after the cursor; --follow is the default
-  --kinds A,B        only these: start upgrade state held receipt observed revised control recording exit,
-                     and from here: gone (no sidecar answers any more), back, lost, beat (only if asked for)
-  --exec CMD         run `sh -c CMD` for every event: the event on stdin, MOSAIC_EVENT_KIND and
-                     MOSAIC_EVENT_AGENT in the environment. One at a time; of the states and beats of an
-                     agent that wait the last one counts, and of more than 100 the oldest are left out
-                     (MOSAIC_EVENT_DROPPED says how many)
-  --notify           a desktop notification (notify-send, else the terminal's own) when an agent becomes
-                     blocked or wedged
+  --all               of all agents, also of those that come later
+  --after CURSOR      everything after the event with this `cursor`; `lost` says if that sidecar, or the event, is gone
+  --since-start       everything the sidecar remembers
+  --no-follow         end with what is there, or after the cursor
+  --follow            go on (as it does anyway)
+  --kinds A,B         only these
+  --exec CMD          run `sh -c CMD` for every event: the event on stdin, MOSAIC_EVENT_KIND and
+                      MOSAIC_EVENT_AGENT in the environment. One at a time; of the states and beats of an
+                      agent that wait the last one counts, and of more than 100 the oldest are left out
+                      (MOSAIC_EVENT_DROPPED says how many)
+  --notify            a desktop notification (notify-send, else the terminal's own) when an agent becomes
+                      blocked or wedged
+  --json              as it is anyway
 
-Exit codes: 0 done, 2 usage, 3 no such agent, 75 its sidecar does not answer.
+Examples
+  mosaic-fleet events coder0
+  mosaic-fleet events --all --kinds state,receipt
+  mosaic-fleet events --all --notify
+  mosaic-fleet events --all --exec 'jq -r .why >>blocked.log' --kinds state
 ";
 
 /// Reads the arguments of `events`; none: help is wanted.
@@ -147,24 +147,22 @@ pub fn read_events(parser: &mut lexopt::Parser) -> Result<Option<EventsOptions>,
     Ok(Some(options))
 }
 
-/// The text of `tail --help`.
-pub const TAIL_HELP: &str = "\
-mosaic-fleet tail (NAME | --cast FILE): what a person would have read, the screen and what has left it
-
-Examples
-  mosaic-fleet tail coder0                 everything there is (the last 1,000 lines) and the screen
-  mosaic-fleet tail coder0 -n 40           the last 40 lines
-  mosaic-fleet tail coder0 --follow        and what comes; on a terminal with the screen's last lines below it
-  mosaic-fleet tail --cast coder0.cast     the text of a recording
+/// The page of `tail`.
+pub const TAIL_PAGE: &str = "mosaic-fleet tail (NAME | --cast FILE): what a person would have read, the screen and what has left it
 
 Options
-  -n LINES           only the last ones
-  -f, --follow       go on with every line that leaves the screen, each once; also over a restart
-  --ansi             keep colours (SGR sequences only, made from the cells of the screen)
-  --json             one JSON object a line
-  --cast FILE        of a recording; --runtime R if it does not say which runtime it is of
+  -n, --lines LINES   only the last ones
+  -f, --follow        go on with every line that leaves the screen, each once, also over a restart; on a terminal
+                      with the screen's last lines below it
+  --ansi              keep colours (SGR sequences only, made from the cells of the screen)
+  --json              one JSON object a line
+  --cast FILE         of a recording
+  --runtime RUNTIME   the runtime in it, if it does not say
 
-Exit codes: 0 done, 2 usage, 3 no such agent, 75 its sidecar does not answer.
+Examples
+  mosaic-fleet tail coder0 -n 40
+  mosaic-fleet tail coder0 --follow
+  mosaic-fleet tail --cast coder0.cast
 ";
 
 /// Reads the arguments of `tail`; none: help is wanted.
@@ -229,23 +227,22 @@ pub struct RecordOptions {
     pub json: bool,
 }
 
-/// The text of `record --help`.
-pub const RECORD_HELP: &str = "\
-mosaic-fleet record NAME start|stop|status: record its terminal, for `asciinema play` and `replay`
+/// The page of `record`.
+pub const RECORD_PAGE: &str = "mosaic-fleet record NAME (start | stop | status): record its terminal, for `asciinema play` and `replay`
+
+Asciicast 3, mode 0600, on the disk within a second. A full file becomes FILE.1, that FILE.2, up to FILE.4, and the next
+one begins with the screen. Start and stop need the control power. From the first byte on: `mosaic-agent run --record`.
+
+Options
+  --file FILE|DIR     where to; recordings/ of the run directory if not given
+  --max-size BYTES    of a file (16M); K, M and G are understood
+  --input             also what is typed, passwords included
+  --json              the agent's status
 
 Examples
-  mosaic-fleet record coder0 start                    into the run directory's recordings/
+  mosaic-fleet record coder0 start
   mosaic-fleet record coder0 start --file a.cast --max-size 4M
   mosaic-fleet record coder0 stop
-  mosaic-agent run --record=a.cast demo -- CMD        from the first byte on (MOSAIC_AGENT_RECORD for units)
-
-Options of start
-  --file FILE|DIR    where to; a file that is there becomes FILE.1, and that FILE.2, up to FILE.4
-  --max-size BYTES   of a file (16M; K, M and G are understood): then the next one begins
-  --input            also what is typed, passwords included
-All take --json (the agent's status). Asciicast 3, mode 0600, on the disk within a second. Start and stop need the control power.
-
-Exit codes: 0 done, 2 usage, 3 no such agent, 75 it does not answer, 77 not permitted, 78 the file cannot be made.
 ";
 
 /// Reads the arguments of `record`; none: help is wanted.

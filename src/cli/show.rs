@@ -38,14 +38,6 @@ pub enum Verb {
     },
 }
 
-/// The text of `--help` of all three.
-pub const HELP: &str = "\
-  status NAME, probe NAME      state and why; probe looks afresh and writes a heartbeat
-  explain NAME                 which rules fired on the screen, and why the state is what it is
-  explain --cast FILE.cast [--at SECONDS] [--runtime R]   the same for a recorded screen
-All take --json. More: mosaic-agent --help
-";
-
 /// Reads the arguments of `status` and `probe`; none: help is wanted.
 pub fn read_status(
     parser: &mut lexopt::Parser,

@@ -15,7 +15,7 @@ use nix::sys::socket::{
 use super::socket::{is_us, peer};
 
 /// Waits until a descriptor is ready; false when the time is over.
-fn ready(fd: BorrowedFd<'_>, flags: PollFlags, deadline: Instant) -> bool {
+pub(super) fn ready(fd: BorrowedFd<'_>, flags: PollFlags, deadline: Instant) -> bool {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // Whole milliseconds, rounded up: rounded down, the last one would be spent spinning.

@@ -178,6 +178,19 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether there is anything of this name, a link to nothing included.
+pub fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Moves a file to another name in its place; what had that name is gone.
+///
+/// # Errors
+/// It is not there, or may not be moved.
+pub fn rename(from: &std::ffi::OsStr, to: &std::ffi::OsStr) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
 /// Makes a file that only this user can read, and that was not there.
 ///
 /// # Errors
@@ -220,6 +233,50 @@ pub fn read_from(path: &Path, offset: u64, max: usize) -> io::Result<Vec<u8>> {
     file.seek(io::SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
     file.take(max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a small file of our own that somebody else may be playing with: no links, no pipes, nobody else's,
+/// and no longer than `max`.
+///
+/// # Errors
+/// What is in its place instead, in words for a person.
+pub fn read_own(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let file = open_foreign(path).map_err(|e| match e.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::other("it is a symbolic link"),
+        // A socket.
+        Some(libc::ENXIO) => io::Error::other("not a regular file"),
+        _ => e,
+    })?;
+    let uid = file.metadata()?.uid();
+    if uid != nix::unistd::geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to uid {uid}")));
+    }
+    whole(file, max)
+}
+
+/// Reads a small file that a person has written, through links, which people use for such files. No pipes, no
+/// devices, and no longer than `max`.
+///
+/// # Errors
+/// It is not there, or none of that.
+pub fn read_linked(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    whole(file, max)
+}
+
+fn whole(file: File, max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max {
+        return Err(io::Error::other(format!("it has more than {max} bytes")));
+    }
     Ok(bytes)
 }
 

@@ -6,9 +6,13 @@
 #![allow(unsafe_code)]
 
 pub mod brief;
+pub mod bus;
+pub mod child;
+pub mod crowd;
 pub mod family;
 pub mod files;
 pub mod lines;
+pub mod locks;
 pub mod notify;
 pub mod pidfd;
 pub mod process;
@@ -23,3 +27,4 @@ pub mod systemd;
 pub mod tmux;
 pub mod tty;
 pub mod watch;
+pub mod within;

@@ -86,7 +86,7 @@ pub fn family(pid: i32) -> Vec<Process> {
         if !seen.insert(pid) || found.len() == FAMILY_MAX {
             continue;
         }
-        if let Some(process) = read(pid) {
+        if let Some(process) = look(pid) {
             found.push(process);
             queue.extend(children(pid));
         }
@@ -94,17 +94,13 @@ pub fn family(pid: i32) -> Vec<Process> {
     found
 }
 
-fn read(pid: i32) -> Option<Process> {
+/// One process; none if it is gone.
+pub fn look(pid: i32) -> Option<Process> {
     let (_, parent, _) = stat(pid)?;
     let exe = fs::read_link(format!("/proc/{pid}/exe"))
         .map(|p| p.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let argv: Vec<String> = line
-        .split(|b| *b == 0)
-        .filter(|a| !a.is_empty())
-        .map(|a| String::from_utf8_lossy(a).into_owned())
-        .collect();
+    let argv = arguments(pid);
     let script = script_of(pid, &argv);
     let version = [&script, &exe]
         .into_iter()
@@ -119,6 +115,15 @@ fn read(pid: i32) -> Option<Process> {
         argv,
         script,
     })
+}
+
+/// The arguments of a process, empty ones left out.
+pub fn arguments(pid: i32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|b| *b == 0)
+        .filter(|a| !a.is_empty())
+        .map(|a| String::from_utf8_lossy(a).into_owned())
+        .collect()
 }
 
 /// The first argument that is a file, with links resolved: what an interpreter runs.
@@ -214,6 +219,38 @@ pub fn generations(pid: i32, ancestor: i32) -> Option<usize> {
         }
     }
     None
+}
+
+/// The processes above a process, its parent first, without init.
+pub fn ancestors(pid: i32) -> Vec<i32> {
+    let mut above = Vec::new();
+    let mut next = pid;
+    while let Some((_, parent, _)) = stat(next)
+        && parent > 1
+        && above.len() < 128
+    {
+        above.push(parent);
+        next = parent;
+    }
+    above
+}
+
+/// The processes from a child of `ancestor` down to `pid`, outermost first; empty if `pid` does not descend
+/// from it.
+pub fn between(ancestor: i32, pid: i32) -> Vec<Process> {
+    let Some(below) = generations(pid, ancestor) else {
+        return Vec::new();
+    };
+    let mut line = Vec::new();
+    let mut next = pid;
+    while line.len() < below
+        && let Some(process) = look(next)
+    {
+        next = process.parent;
+        line.push(process);
+    }
+    line.reverse();
+    line
 }
 
 /// Whether one of a process' ancestors is so; none if they cannot all be seen.

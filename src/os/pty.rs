@@ -191,6 +191,16 @@ impl Pty {
         })
     }
 
+    /// Whether the runtime has printed something that nobody has read yet.
+    pub fn has_output(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok()
+            && fds[0]
+                .revents()
+                .is_some_and(|r| r.contains(PollFlags::POLLIN))
+    }
+
     /// Bytes sent to the runtime that it has not read; the kernel never says more than 4,095.
     ///
     /// # Errors

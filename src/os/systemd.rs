@@ -1,8 +1,10 @@
 //! The user's service manager, spoken to through the programs that come with it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use super::files;
 
 /// A scope that is to hold processes which run already.
 pub struct Scope<'a> {
@@ -22,8 +24,7 @@ pub struct Scope<'a> {
 
 /// Whether this user's manager listens: its private socket is there.
 pub fn is_there() -> bool {
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .is_some_and(|dir| Path::new(&dir).join("systemd/private").exists())
+    private_socket().is_some()
 }
 
 /// Runs `systemctl --user`.
@@ -36,6 +37,44 @@ pub fn systemctl(args: &[&str]) -> io::Result<Output> {
         .args(args)
         .stdin(Stdio::null())
         .output()
+}
+
+/// Where this user's manager listens for whoever is this user; none where there is no manager.
+pub fn private_socket() -> Option<PathBuf> {
+    let dir = std::env::var_os("XDG_RUNTIME_DIR")?;
+    let socket = Path::new(&dir).join("systemd/private");
+    socket.exists().then_some(socket)
+}
+
+/// The units that something pulls in, by the links that `enable` makes below a directory of units.
+pub fn linked(dir: &Path) -> Vec<String> {
+    files::names_in(dir, LINKS_MAX)
+        .into_iter()
+        .filter(|name| name.ends_with(".wants") || name.ends_with(".requires"))
+        .flat_map(|name| files::names_in(&dir.join(name), LINKS_MAX))
+        .collect()
+}
+
+/// Most names looked at in one directory.
+const LINKS_MAX: usize = 4_096;
+
+/// The unit a process is in: the innermost part of its cgroup; empty where the kernel does not tell.
+pub fn unit_of(pid: i32) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    // The unified hierarchy is the one without a number and a controller.
+    let line = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let last = line.and_then(|path| path.rsplit('/').next());
+    last.unwrap_or_default().to_owned()
+}
+
+/// Whether the manager of a user runs while nobody is logged in: logind keeps a file for that. None where logind
+/// has never run.
+pub fn lingers(user: &str) -> Option<bool> {
+    let kept = Path::new("/var/lib/systemd/linger");
+    if !kept.parent().is_some_and(Path::is_dir) {
+        return None;
+    }
+    Some(kept.join(user).exists())
 }
 
 /// Asks the manager to make a scope. It does so soon after the answer.

@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use super::within;
 
 /// One tmux server, by its socket name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,29 +120,18 @@ impl Tmux {
     /// # Errors
     /// tmux cannot be started.
     pub fn panes(&self) -> io::Result<Vec<Pane>> {
-        let fields = [
-            "#{session_name}",
-            "#{pane_pid}",
-            "#{pane_dead}",
-            "#{pane_current_command}",
-        ];
-        let format = fields.join(&SEPARATOR.to_string());
-        let output = self.ask(&["list-panes", "-a", "-F", &format])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text
-            .lines()
-            .filter_map(|line| {
-                // tmux may print the separator as it is or escaped, by version.
-                let line = line.replace("\\037", &SEPARATOR.to_string());
-                let mut parts = line.split(SEPARATOR).map(str::to_owned);
-                Some(Pane {
-                    session: parts.next()?,
-                    pid: parts.next()?.parse().ok()?,
-                    dead: parts.next()? == "1",
-                    command: parts.next()?,
-                })
-            })
-            .collect())
+        let output = self.ask(&["list-panes", "-a", "-F", &pane_format()])?;
+        Ok(panes_of(&output.stdout))
+    }
+
+    /// The same, from a server that may hang.
+    ///
+    /// # Errors
+    /// tmux cannot be started, or its server does not answer within the time.
+    pub fn panes_within(&self, within: Duration) -> io::Result<Vec<Pane>> {
+        let mut command = self.command();
+        command.args(["list-panes", "-a", "-F", &pane_format()]);
+        Ok(panes_of(&within::output(&mut command, within)?.stdout))
     }
 
     /// How this server is named on the command line: nothing, or ` -L NAME`.
@@ -216,4 +208,31 @@ impl Tmux {
         command.stdin(Stdio::inherit());
         command
     }
+}
+
+fn pane_format() -> String {
+    let fields = [
+        "#{session_name}",
+        "#{pane_pid}",
+        "#{pane_dead}",
+        "#{pane_current_command}",
+    ];
+    fields.join(&SEPARATOR.to_string())
+}
+
+fn panes_of(printed: &[u8]) -> Vec<Pane> {
+    let text = String::from_utf8_lossy(printed);
+    text.lines()
+        .filter_map(|line| {
+            // tmux may print the separator as it is or escaped, by version.
+            let line = line.replace("\\037", &SEPARATOR.to_string());
+            let mut parts = line.split(SEPARATOR).map(str::to_owned);
+            Some(Pane {
+                session: parts.next()?,
+                pid: parts.next()?.parse().ok()?,
+                dead: parts.next()? == "1",
+                command: parts.next()?,
+            })
+        })
+        .collect()
 }

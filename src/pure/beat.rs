@@ -169,6 +169,11 @@ impl Found {
             .filter(|v| !v.is_empty())
     }
 
+    /// The value of a key, if it is there; it may be empty.
+    pub fn raw(&self, key: &str) -> Option<&str> {
+        self.keys.get(key).map(String::as_str)
+    }
+
     /// A number.
     pub fn number(&self, key: &str) -> Option<u64> {
         self.get(key)?.parse().ok()
@@ -190,6 +195,9 @@ impl Found {
         let Some(ts) = self.time("ts") else {
             return (Health::Unknown, "not a heartbeat: no ts".into());
         };
+        if self.get("v").is_some_and(|v| v != "1") {
+            return (Health::Unknown, "written by another version".into());
+        }
         if self.get("boot").is_some_and(|b| b != boot) {
             return (Health::Unknown, "written before the last boot".into());
         }

@@ -793,6 +793,11 @@ impl Harness {
         self.turn_due.is_some() || self.is_judging() || self.orders.is_following()
     }
 
+    /// Whether a message of ours is being typed, or its fate is open.
+    pub fn is_typing(&self) -> bool {
+        self.orders.is_judging()
+    }
+
     /// Whether a message's fate is open.
     fn is_judging(&self) -> bool {
         self.observed.is_some() || self.orders.is_judging()

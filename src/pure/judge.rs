@@ -560,4 +560,52 @@ mod tests {
         pane.draws("❭ run the tests", BUSY, "x run the tests");
         assert_eq!(pane.verdict(&mut judge, 4_000), None);
     }
+
+    #[test]
+    fn a_message_that_the_runtime_says_it_refused_is_not_accepted_by_all_the_signs_of_a_turn() {
+        let mut pane = Pane::new();
+        let profiles = Profiles::with(&[]);
+        pane.profile.refusal = profiles
+            .named("claude")
+            .expect("it is there")
+            .refusal
+            .clone();
+        let mut judge = pane.draws("", "", "run the tests").judge("run the tests");
+        let refused = "❭ run the tests\r\n● UserPromptSubmit operation blocked by hook";
+        pane.draws(refused, BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 10), None);
+        assert_eq!(pane.verdict(&mut judge, 4_000), None);
+        // One that was refused before is not this one.
+        let mut judge = pane.draws(refused, "", "again").judge("again");
+        pane.draws(&format!("{refused}\r\n❭ again"), BUSY, "");
+        assert_eq!(pane.verdict(&mut judge, 10), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn a_record_that_ends_with_a_typed_line_is_of_it_if_the_end_is_long_enough() {
+        let entry = |text: &str| Recorded {
+            by: "its record".into(),
+            text: text.into(),
+            says: Says::Taken,
+        };
+        let line = "please run all of the tests once more";
+        let mut pane = Pane::new();
+        pane.draws("", "", line);
+        let now = pane.start;
+        // What the keys have told of the line may lack its beginning; what a message is compared with does not.
+        let longer = entry(&format!("before that, {line}"));
+        let typed = "x run all of the tests once more";
+        assert!(pane.judge(typed).recorded_of_keys(&longer, now));
+        assert!(!pane.judge(typed).recorded(&longer, now));
+        for (typed, recorded) in [
+            ("tests", "run the tests"),
+            (line, "something else"),
+            (line, ""),
+        ] {
+            assert!(
+                !pane.judge(typed).recorded_of_keys(&entry(recorded), now),
+                "{recorded}"
+            );
+        }
+    }
 }

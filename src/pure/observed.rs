@@ -207,3 +207,64 @@ impl Observed {
         Box::new(receipt)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pure::profile::Profiles;
+    use crate::pure::recorded::Says;
+    use crate::units::TermSize;
+
+    const BUSY: &str = " ⠋ Thinking… (0s · esc to interrupt)";
+
+    fn draws(screen: &mut Screen, transcript: &str, status: &str, composer: &str) {
+        let rule = "─".repeat(60);
+        let frame = format!(
+            "\x1b[2J\x1b[H{transcript}\x1b[8;1H{status}\x1b[9;1H{rule}\x1b[11;1H{rule}\x1b[10;1H❭ {composer}"
+        );
+        screen.feed(frame.as_bytes());
+    }
+
+    /// The verdict on a line that was typed and shows all the signs of a turn; what a record says comes before.
+    fn verdict(line: &str, recorded: Option<&str>) -> Option<Verdict> {
+        let profiles = Profiles::with(&[]);
+        let profile = profiles.named("demo").expect("it is there");
+        let mut screen = Screen::new(TermSize { cols: 60, rows: 12 });
+        draws(&mut screen, "", "", line);
+        let now = Instant::now();
+        let clocks = (now, SystemTime::now());
+        let view = View::of(&screen, profile);
+        let Enter::Watched(mut observed) =
+            Observed::enter("1".into(), line, &screen, &view, profile, clocks)
+        else {
+            panic!("{line} is no message");
+        };
+        if let Some(text) = recorded {
+            let recorded = Recorded {
+                by: "its record".into(),
+                text: text.into(),
+                says: Says::Taken,
+            };
+            observed.recorded(&recorded, now);
+        }
+        draws(&mut screen, &format!("❭ {line}"), BUSY, "");
+        let view = View::of(&screen, profile);
+        let receipt = observed.look(&screen, &view, profile, None, false, now);
+        receipt.map(|receipt| receipt.verdict)
+    }
+
+    #[test]
+    fn a_typed_command_is_no_message_however_much_happens_after_it() {
+        assert_eq!(verdict("run the tests", None), Some(Verdict::Accepted));
+        assert_eq!(verdict("/compact the session", None), None);
+        // Unless the runtime itself has it as a prompt, as it was typed.
+        assert_eq!(
+            verdict("/compact the session", Some("/compact the session")),
+            Some(Verdict::Accepted)
+        );
+        assert_eq!(
+            verdict("/compact the session", Some("compact the session")),
+            None
+        );
+    }
+}

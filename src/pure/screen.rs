@@ -153,12 +153,6 @@ fn process(parser: &mut vt100::Parser<Ears>, mut bytes: &[u8]) {
     }
 }
 
-/// Whether the screen is cleared (ED 2 or 3): a program that draws all of its transcript anew begins so.
-fn clears(bytes: &[u8]) -> bool {
-    let mut sequences = bytes.split(|b| *b == 0x1b).skip(1);
-    sequences.any(|s| s.starts_with(b"[2J") || s.starts_with(b"[3J"))
-}
-
 /// The prime of FNV-1a with 64 bits.
 const FNV_PRIME: u64 = 0x100_0000_01b3;
 
@@ -186,6 +180,12 @@ pub(super) fn look_of(cell: &vt100::Cell) -> u64 {
         .iter()
         .fold(0, |all, flag| all << 1 | u64::from(*flag));
     colour(cell.fgcolor()) | colour(cell.bgcolor()) << 26 | flags << 52
+}
+
+/// Whether the screen is cleared (ED 2 or 3): a program that draws all of its transcript anew begins so.
+fn clears(bytes: &[u8]) -> bool {
+    let mut sequences = bytes.split(|b| *b == 0x1b).skip(1);
+    sequences.any(|s| s.starts_with(b"[2J") || s.starts_with(b"[3J"))
 }
 
 fn cells(n: u16) -> NonZeroU16 {
@@ -467,6 +467,11 @@ impl Screen {
         let cursor = self.cursor();
         let place = mix(u64::from(cursor.row), u64::from(cursor.col));
         (0..self.size().rows).fold(place, |hash, row| mix(hash, self.row_hash(row)))
+    }
+
+    /// The same as text: what programs hand back.
+    pub fn hash_text(&self) -> String {
+        format!("{:016x}", self.hash())
     }
 
     /// The whole screen as text, rows joined by newlines, trailing blank rows left out.

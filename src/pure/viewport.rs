@@ -140,8 +140,8 @@ impl Viewport {
         let (rows, cols) = (mirror.rows.len(), usize::from(mirror.cols));
         if self.follows {
             let row = usize::from(mirror.cursor.0);
-            let low = (row + 1 + BELOW).saturating_sub(height);
-            self.at.0 = self.at.0.clamp(low, row.max(low));
+            let low = (row + 1 + BELOW).saturating_sub(height).min(row);
+            self.at.0 = self.at.0.clamp(low, row);
             let col = usize::from(mirror.cursor.1);
             self.at.1 = (col + 1).saturating_sub(width);
         }
@@ -306,4 +306,126 @@ fn sgr(look: Look, colours: bool) -> String {
     }
     out.push('m');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A screen of 10x6 with `aB漢d` in its first row, B in red, and its number in each other row.
+    fn mirror() -> Mirror {
+        let first = r#"{"row":0,"runs":[{"col":0,"text":"a"},{"col":1,"text":"B","fg":1},{"col":2,"text":"漢","cols":2},{"col":4,"text":"d"}]}"#;
+        let rows: Vec<String> = (1..6)
+            .map(|row| format!(r#"{{"row":{row},"runs":[{{"col":9,"text":"{row}"}}]}}"#))
+            .collect();
+        let answer = format!(
+            r#"{{"agent":"a","cells":[{first},{}],"cols":10,"rows":6,"cursor_row":5,"cursor_col":2,"cursor_visible":true,
+            "modes":[],"title":"","state":"ready","why":"","for_s":0,"revision":1}}"#,
+            rows.join(",")
+        );
+        let mut mirror = Mirror::default();
+        let taken = mirror.take(answer.as_bytes(), Instant::now());
+        taken.expect("an answer");
+        mirror
+    }
+
+    fn viewport(cols: u16, rows: u16) -> Viewport {
+        Viewport::new(TermSize { cols, rows }, true)
+    }
+
+    fn frame(viewport: &mut Viewport, mirror: &Mirror) -> String {
+        String::from_utf8(viewport.frame(mirror, "banner")).expect("UTF-8")
+    }
+
+    #[test]
+    fn only_rows_that_are_not_as_they_were_are_drawn_again() {
+        let (mut viewport, mut mirror) = (viewport(10, 7), mirror());
+        let all = frame(&mut viewport, &mirror);
+        assert!(
+            all.contains("\x1b[2;1H\x1b[ma\x1b[0;31mB\x1b[0m漢\x1b[5Gd\x1b[m\x1b[K"),
+            "{all:?}"
+        );
+        assert!(
+            all.contains("\x1b[1;1H\x1b[m\x1b[7mbanner    \x1b[m"),
+            "{all:?}"
+        );
+        assert!(all.ends_with("\x1b[7;3H\x1b[?25h\x1b[?2026l"), "{all:?}");
+        mirror.rows[2].clear();
+        let one = frame(&mut viewport, &mirror);
+        assert_eq!(
+            one,
+            "\x1b[?2026h\x1b[?25l\x1b[4;1H\x1b[m\x1b[m\x1b[K\x1b[7;3H\x1b[?25h\x1b[?2026l"
+        );
+        viewport.resize(TermSize { cols: 10, rows: 7 });
+        assert_eq!(frame(&mut viewport, &mirror).matches("\x1b[K").count(), 2);
+    }
+
+    #[test]
+    fn a_window_that_cuts_a_wide_character_shows_a_blank_and_nothing_is_drawn_beyond_it() {
+        let (mut viewport, mirror) = (viewport(3, 4), mirror());
+        viewport.press(Key::Move(i32::MIN, i32::MIN), &mirror);
+        let left = frame(&mut viewport, &mirror);
+        assert!(
+            left.contains("\x1b[2;1H\x1b[ma\x1b[0;31mB\x1b[m\x1b[K"),
+            "{left:?}"
+        );
+        viewport.press(Key::Move(0, 3), &mirror);
+        let right = frame(&mut viewport, &mirror);
+        assert!(right.contains("\x1b[2;1H\x1b[m d\x1b[m\x1b[K"), "{right:?}");
+        assert_eq!(
+            viewport.part(&mirror).as_deref(),
+            Some("rows 1-3 of 6, columns 4-6 of 10")
+        );
+    }
+
+    #[test]
+    fn it_follows_the_cursor_until_it_is_moved_and_never_leaves_the_screen() {
+        let (mut viewport, mut mirror) = (viewport(10, 4), mirror());
+        assert_eq!(viewport.part(&mirror).as_deref(), Some("rows 4-6 of 6"));
+        mirror.cursor = (1, 0, true);
+        assert_eq!(viewport.part(&mirror).as_deref(), Some("rows 2-4 of 6"));
+        viewport.press(Key::Page(100), &mirror);
+        assert_eq!(viewport.part(&mirror).as_deref(), Some("rows 4-6 of 6"));
+        viewport.press(Key::Follow, &mirror);
+        assert_eq!(viewport.part(&mirror).as_deref(), Some("rows 2-4 of 6"));
+        viewport.resize(TermSize { cols: 200, rows: 1 });
+        frame(&mut viewport, &mirror);
+        viewport.resize(TermSize { cols: 10, rows: 7 });
+        assert_eq!(viewport.part(&mirror), None);
+    }
+
+    #[test]
+    fn keys_are_whole_or_nothing() {
+        assert_eq!(keys(b"q"), [Key::Leave]);
+        assert_eq!(keys(b"\x1b[1;5q\x1b[<0;1;1Mxyz\x1bq\x1b"), []);
+        assert_eq!(
+            keys(b"\x1b[A\x1bOBj\x03"),
+            [
+                Key::Move(-1, 0),
+                Key::Move(1, 0),
+                Key::Move(1, 0),
+                Key::Leave
+            ]
+        );
+    }
+
+    #[test]
+    fn colours_are_those_of_the_palette_by_the_codes_every_terminal_knows() {
+        let look = |fg, bg| Look {
+            fg,
+            bg,
+            ..Look::default()
+        };
+        for (fg, bg, code) in [
+            (Colour::Index(1), Colour::Index(7), "\x1b[0;31;47m"),
+            (Colour::Index(8), Colour::Index(15), "\x1b[0;90;107m"),
+            (Colour::Index(16), Colour::Default, "\x1b[0;38;5;16m"),
+            (Colour::Default, Colour::Rgb(1, 2, 3), "\x1b[0;48;2;1;2;3m"),
+        ] {
+            assert_eq!(sgr(look(fg, bg), true), code);
+            assert_eq!(sgr(look(fg, bg), false), "\x1b[0m");
+        }
+    }
 }

@@ -78,6 +78,12 @@ pub struct Request {
     /// `hook`: the name of the runtime's event. Required there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+    /// `keys`: the keys, by name. Required there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<String>>,
+    /// `keys`: the hash of the screen the caller has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
     /// `upgrade`: the absolute path of the new binary. Required there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -88,24 +94,24 @@ pub struct Request {
     /// in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
-    /// `events`, `history`: the `next` of the answer before; without it, all there is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
     /// `record`: also what is typed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<bool>,
     /// `record`: most bytes of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// `history`: no more than the last so many lines.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lines: Option<u64>,
     /// `screen`: rows as cells instead of text; with `after`, only those that may have changed since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cells: Option<bool>,
     /// `attach`: take it over from whoever has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steal: Option<bool>,
+    /// `events`, `history`: the `next` of the answer before; without it, all there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// `history`: no more than the last so many lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
 }
 
 /// The answer to `hook`.
@@ -137,6 +143,21 @@ pub struct StopLine {
     pub exit: String,
     /// What was done, in order.
     pub steps: Vec<super::quit::Done>,
+}
+
+/// The answer to `keys`.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeysLine {
+    /// `mosaic.keys/1`.
+    pub schema: String,
+    /// As in every [`Origin`].
+    pub tenant_id: String,
+    /// The host.
+    pub host: String,
+    /// The agent.
+    pub agent: String,
+    /// How many bytes they were.
+    pub bytes: usize,
 }
 
 /// The answer to `upgrade`, by the new binary.

@@ -70,14 +70,7 @@ pub fn hooks(verb: Setup, only: Option<&str>, json: bool) -> Result<u8, Failure>
     let agent = agent()?;
     let mut rows = Vec::new();
     for profile in asked {
-        let dir = directory(&profile.hooks, &place)?;
-        let target = Target {
-            runtime: &profile.name,
-            rule: &profile.hooks,
-            file: dir.join(&profile.hooks.file),
-            dir,
-            agent: &agent,
-        };
+        let target = target(profile, &place, &agent)?;
         // Asked for all of them, a runtime that was never used here is left alone.
         if only.is_some() || verb != Setup::Install || target.dir.is_dir() {
             rows.push(target.perform(verb));
@@ -103,6 +96,36 @@ pub fn hooks(verb: Setup, only: Option<&str>, json: bool) -> Result<u8, Failure>
     } else {
         exit::OK
     })
+}
+
+fn target<'a>(profile: &'a Profile, place: &Place, agent: &'a str) -> Result<Target<'a>, Failure> {
+    let dir = directory(&profile.hooks, place)?;
+    Ok(Target {
+        runtime: &profile.name,
+        rule: &profile.hooks,
+        file: dir.join(&profile.hooks.file),
+        dir,
+        agent,
+    })
+}
+
+/// The hooks of a runtime: its name, and what they are or what is wrong with its configuration.
+type Found = (String, Result<State, String>);
+
+/// What stands in the configuration of every runtime that was used here.
+///
+/// # Errors
+/// There is no `mosaic-agent`, or a variable names no directory.
+pub(super) fn states(place: &Place, profiles: &Profiles) -> Result<Vec<Found>, Failure> {
+    let agent = agent()?;
+    let mut states = Vec::new();
+    for profile in profiles.all().filter(|p| !p.hooks.file.is_empty()) {
+        let target = target(profile, place, &agent)?;
+        if target.dir.is_dir() {
+            states.push((profile.name.clone(), target.state()));
+        }
+    }
+    Ok(states)
 }
 
 fn show(row: &Row) {

@@ -3,21 +3,26 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, fleet, past, show as shown, viewing};
+use crate::cli::{agent, agent_help, fleet, past, show as shown, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
+mod about;
 pub mod ask;
 mod attach;
 mod beside;
+mod doctor;
 mod events;
+mod far;
 mod handoff;
 mod hold;
 mod hook;
 mod hooks;
 mod journal;
+mod keys;
 pub mod launch;
 mod log;
+mod mcp;
 pub mod place;
 mod program;
 mod ps;
@@ -50,6 +55,8 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
             print(&text);
             Ok(exit::OK)
         }
+        agent::Verb::Page(line) => Ok(help(&[crate::cli::help::verb(line)], line)),
+        agent::Verb::Overview => Ok(help(&[], &agent_help::lines())),
         agent::Verb::Run(options) => run::run(options),
         agent::Verb::Send {
             options,
@@ -69,6 +76,14 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
     }
 }
 
+/// Becomes `mosaic-fleet`, which has our help. Who has none gets the lines that we have ourselves.
+fn help(verb: &[&str], lines: &str) -> u8 {
+    let words = ["help", "mosaic-agent"].iter().chain(verb);
+    let failure = beside::become_fleet(words);
+    print(&format!("{lines}\n\nMore: {failure}\n"));
+    exit::OK
+}
+
 /// Prints data; a reader that has gone away (`| head`) is no failure.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -85,7 +100,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             print(&text);
             Ok(ExitCode::SUCCESS)
         }
-        fleet::Verb::Ps { json } => ps::ps(json).map(ExitCode::from),
+        fleet::Verb::Ps(options) => ps::ps(&options).map(ExitCode::from),
         fleet::Verb::Hooks {
             verb,
             runtime,
@@ -125,23 +140,21 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
             record::record(&options).map(ExitCode::from)
         }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
+        fleet::Verb::Keys(options) => keys::keys(options).map(ExitCode::from),
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
+        fleet::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => far::send(&options, json, quiet).map(ExitCode::from),
+        fleet::Verb::Doctor { json } => doctor::doctor(json).map(ExitCode::from),
+        fleet::Verb::Completions(wanted) => about::completions(wanted).map(ExitCode::from),
+        fleet::Verb::Man { page, dir } => about::man(page, dir.as_deref()).map(ExitCode::from),
+        fleet::Verb::Schema(thing) => about::schema(thing.as_deref()).map(ExitCode::from),
+        fleet::Verb::Mcp => mcp::serve().map(ExitCode::from),
         fleet::Verb::Hold => hold::hold().map(ExitCode::from),
         fleet::Verb::DemoTui(args) => Ok(demo::main(args)),
-    }
-}
-
-fn perform_show(verb: shown::Verb) -> Result<u8, Failure> {
-    match verb {
-        shown::Verb::Status { name, probe, json } => show::status(&name, probe, json),
-        shown::Verb::Explain { name, json } => show::explain(&name, json),
-        shown::Verb::ExplainCast {
-            file,
-            runtime,
-            at,
-            json,
-        } => replay::explain(&file, runtime.as_deref(), at, json),
     }
 }
 
@@ -157,5 +170,18 @@ fn view(verb: viewing::Verb) -> Result<u8, Failure> {
                 _ => screen::Shape::Text,
             },
         ),
+    }
+}
+
+fn perform_show(verb: shown::Verb) -> Result<u8, Failure> {
+    match verb {
+        shown::Verb::Status { name, probe, json } => show::status(&name, probe, json),
+        shown::Verb::Explain { name, json } => show::explain(&name, json),
+        shown::Verb::ExplainCast {
+            file,
+            runtime,
+            at,
+            json,
+        } => replay::explain(&file, runtime.as_deref(), at, json),
     }
 }

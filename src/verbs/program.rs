@@ -125,7 +125,7 @@ pub fn of(
 }
 
 /// The PATH the runtime gets: the prefix directories that exist, always first, then the old one.
-fn path_for_runtime(settings: &Settings) -> String {
+pub(super) fn path_for_runtime(settings: &Settings) -> String {
     let old = std::env::var("PATH").unwrap_or_default();
     let npm = npm_prefix(settings, &old);
     let prefix: Vec<PathBuf> = settings

@@ -51,6 +51,7 @@ use crate::pure::wire::{Request, State};
 use crate::units::TermSize;
 
 mod ending;
+mod keys;
 mod past;
 mod polls;
 mod takeover;
@@ -753,6 +754,7 @@ impl AtWork {
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
             "record" => self.take_record(client, &request),
+            "keys" => self.take_keys(client, &request),
             "upgrade" => self.take_upgrade(client, &request),
             "attach" => self.take_attach(client, peer, &request),
             "input" => self.take_input(client, &request),
@@ -858,6 +860,7 @@ impl AtWork {
         self.flush_recording(None);
         self.beat();
         self.tell_stopped(ended);
+        self.answer_all_polls();
         self.clients.finish().await;
         drop(self.sidecar.bound);
         drop(self.sidecar.outer);
@@ -891,7 +894,8 @@ fn is_our_program(pid: i32) -> bool {
         .is_some_and(|name| name.as_bytes().starts_with(b"mosaic-agent"))
 }
 
-fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
+/// What the kernel says of processes, as what decides takes it.
+pub(super) fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
     processes
         .into_iter()
         .map(|p| ProcessFacts {

@@ -53,7 +53,13 @@ pub fn screen(name: &AgentName, shape: Shape) -> Result<u8, Failure> {
         .take(&line, Instant::now())
         .doing(|| format!("reading the answer of {name}"))?;
     super::print(&match shape {
-        Shape::Svg => svg::svg(&mirror, &mirror.agent),
+        Shape::Svg => svg::svg(
+            &mirror,
+            match mirror.title.as_str() {
+                "" => &mirror.agent,
+                title => title,
+            },
+        ),
         Shape::Text | Shape::Json => format!("{}\n", mirror.text()),
     });
     Ok(exit::OK)

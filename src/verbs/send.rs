@@ -15,7 +15,7 @@ use crate::units::AgentName;
 
 /// After the message had its turn, the procedure itself takes at most this long: paste, echo, two
 /// Enters with their evidence, and the removal of a long draft.
-const PROCEDURE: Duration = Duration::from_secs(60);
+pub(super) const PROCEDURE: Duration = Duration::from_secs(60);
 
 /// Sends a message.
 ///
@@ -138,7 +138,14 @@ fn answer(
     }
 }
 
-fn show(place: &Place, name: &AgentName, receipt: Receipt, json: bool, quiet: bool) -> u8 {
+/// Prints a receipt, and says which exit code it stands for.
+pub(super) fn show(
+    place: &Place,
+    name: &AgentName,
+    receipt: Receipt,
+    json: bool,
+    quiet: bool,
+) -> u8 {
     let code = receipt.verdict.exit();
     if json {
         let line = ReceiptLine {
@@ -154,7 +161,7 @@ fn show(place: &Place, name: &AgentName, receipt: Receipt, json: bool, quiet: bo
 }
 
 /// A receipt for a person, one line.
-fn words(receipt: &Receipt) -> String {
+pub(super) fn words(receipt: &Receipt) -> String {
     let mut text = format!("{}: {}", receipt.verdict.word(), receipt.reason);
     if let Some(ms) = receipt.timing.verdict_ms {
         let evidence: Vec<String> = receipt
@@ -175,7 +182,10 @@ fn words(receipt: &Receipt) -> String {
 }
 
 /// The message's text, or why it cannot be one.
-fn read_body(body: &Body) -> Result<Result<String, String>, Failure> {
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn read_body(body: &Body) -> Result<Result<String, String>, Failure> {
     let limit = BODY_MAX as u64 + 64;
     let mut bytes = Vec::new();
     let read = |what: &str, e: std::io::Error| {
@@ -211,7 +221,7 @@ fn read_body(body: &Body) -> Result<Result<String, String>, Failure> {
 
 /// Who writes: what was said, else the agent we are called by, else the user. With the host, unless
 /// the name brings its own.
-fn sender(place: &Place, from: Option<&str>) -> String {
+pub(super) fn sender(place: &Place, from: Option<&str>) -> String {
     let name = from
         .map(str::to_owned)
         .or_else(|| {

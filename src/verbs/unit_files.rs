@@ -86,7 +86,7 @@ pub fn units(verb: Setup, force: bool, json: bool) -> Result<u8, Failure> {
     if verb != Setup::Remove {
         warnings.extend(taken_socket(&place));
     }
-    let linger = lingers();
+    let linger = systemd::lingers(&process::user_name());
     if linger == Some(false) && verb != Setup::Remove {
         warnings.push(format!(
             "the agents end when you log out, and do not start with the machine: loginctl enable-linger {}",
@@ -142,7 +142,7 @@ fn show(answer: &Units, verb: Setup, json: bool) {
 }
 
 /// Where the user's own units are.
-fn directory(place: &Place) -> PathBuf {
+pub(super) fn directory(place: &Place) -> PathBuf {
     std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute())
@@ -150,7 +150,8 @@ fn directory(place: &Place) -> PathBuf {
         .join("systemd/user")
 }
 
-fn standing(unit: &UnitFile, dir: &Path, bin: &str) -> Result<Standing, Failure> {
+/// What stands where a unit of ours belongs.
+pub(super) fn standing(unit: &UnitFile, dir: &Path, bin: &str) -> Result<Standing, Failure> {
     let path = dir.join(unit.name);
     // Also a link, and a file that cannot be read, is somebody's.
     if fs::symlink_metadata(&path).is_err() {
@@ -268,7 +269,7 @@ fn drop_ins(dir: &Path, unit: &UnitFile) -> Vec<String> {
 }
 
 /// A tmux server that is not the holder's and has the fleet's socket: the holder will not start.
-fn taken_socket(place: &Place) -> Option<String> {
+pub(super) fn taken_socket(place: &Place) -> Option<String> {
     let config = place.settings.home.join(".config/mosaic/fleet/fleet.env");
     let text = files::read_small(&config, READ_MAX).unwrap_or_default();
     let socket = String::from_utf8_lossy(&text)
@@ -295,14 +296,4 @@ fn taken_socket(place: &Place) -> Option<String> {
          end it, or put MOSAIC_TMUX_SOCKET=mosaic into {}",
         config.display()
     ))
-}
-
-/// Whether the manager runs while nobody is logged in: logind keeps a file for that.
-fn lingers() -> Option<bool> {
-    let kept = Path::new("/var/lib/systemd/linger");
-    // Where logind has never run there is no such thing.
-    if !kept.parent().is_some_and(Path::is_dir) {
-        return None;
-    }
-    Some(kept.join(process::user_name()).exists())
 }

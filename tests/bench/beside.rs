@@ -13,8 +13,8 @@
 //! half from minute to minute, ratios hardly. Trust in this order: memory, context switches, CPU, ratios,
 //! absolute times.
 //!
-//! Two things have no peer: how much `mosaic-agent launch` adds to a session made by tmux alone, and how
-//! soon `status` is answered in a crowd (`verbs.rs`).
+//! Three things have no peer: how much `mosaic-agent launch` adds to a session made by tmux alone, how soon
+//! `status` is answered in a crowd (`verbs.rs`), and what watching costs (`viewers.rs`).
 //!
 //! The inner program is never counted; helpers of a wrapper always are. Floors and goals come from the
 //! contract (`docs/`), and `met?` compares them with the median. "No difference to be seen" in a tmux pane
@@ -31,6 +31,7 @@ mod measure;
 mod procfs;
 mod terminal;
 mod verbs;
+mod viewers;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ usage: cargo bench --bench beside [-- OPTION…]
   --rounds N         rounds of each measurement (default 5)
   --agents N         wrappers at once for the memory of many (default 20; 100 for the record)
   --idle-seconds N   length of the idle window (default 60)
-  --only A,B,…       of: size start launch latency flood pane idle spinner status memory many
+  --only A,B,…       of: size start launch latency flood pane idle spinner status viewers memory many
   --agent PATH       the mosaic-agent to measure (default: the one of this build directory)
   --no-agent         measure the peers alone";
 
@@ -192,7 +193,7 @@ fn default_agent() -> io::Result<PathBuf> {
 /// Runs the measurements asked for; one that fails is told about and does not stop the others.
 fn measure_all(shop: &Workshop, options: &Options) -> (Vec<Row>, usize) {
     type Measure = fn(&Workshop, &Plan) -> io::Result<Vec<Row>>;
-    let all: [(&str, Measure); 11] = [
+    let all: [(&str, Measure); 12] = [
         ("latency", measure::latency),
         ("flood", measure::floods),
         ("pane", measure::pane_floods),
@@ -201,6 +202,7 @@ fn measure_all(shop: &Workshop, options: &Options) -> (Vec<Row>, usize) {
         ("idle", measure::idle),
         ("spinner", measure::spinner),
         ("status", verbs::status),
+        ("viewers", viewers::viewers),
         ("memory", measure::memory),
         ("many", measure::many),
         ("size", |shop, _| measure::sizes(shop)),

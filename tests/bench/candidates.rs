@@ -202,6 +202,16 @@ impl Workshop {
         home.join("runtime/mosaic/bench.sock")
     }
 
+    /// A viewer of the agent started last, in a terminal of its own.
+    pub fn start_viewer(&self) -> io::Result<Terminal> {
+        unless_ending()?;
+        let fleet = self.agent.clone().unwrap_or_default();
+        let fleet = fleet.with_file_name("mosaic-fleet");
+        let home = self.root.join(self.sessions.get().to_string());
+        let argv = vec![fleet.into(), "watch".into(), "bench".into()];
+        Terminal::start("watch", self.command(&home, argv))
+    }
+
     /// A path for a file of this run.
     pub fn file(&self, name: &str) -> PathBuf {
         self.root.join(name)

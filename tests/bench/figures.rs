@@ -61,6 +61,8 @@ pub enum Limit {
     None,
     /// mosaic-agent's own value is at most this.
     Value(f64, f64),
+    /// mosaic-agent's own value is at least this.
+    AtLeast(f64, f64),
     /// The ratio is at most this.
     RatioAtMost(f64, f64),
     /// The ratio is at least this.
@@ -104,6 +106,7 @@ impl Row {
         match self.limit {
             Limit::None => ["–", "–"].map(str::to_owned),
             Limit::Value(floor, goal) => words("≤", floor, goal, ""),
+            Limit::AtLeast(floor, goal) => words("≥", floor, goal, ""),
             Limit::RatioAtMost(floor, goal) => words("≤", floor, goal, " ×"),
             Limit::RatioAtLeast(floor, goal) => words("≥", floor, goal, " ×"),
         }
@@ -116,6 +119,7 @@ impl Row {
         let (reached, floor, goal) = match self.limit {
             Limit::None => return "–",
             Limit::Value(floor, goal) => (value, floor, goal),
+            Limit::AtLeast(floor, goal) => (value.map(|v| -v), -floor, -goal),
             Limit::RatioAtMost(floor, goal) => (ratio, floor, goal),
             Limit::RatioAtLeast(floor, goal) => (ratio.map(|r| -r), -floor, -goal),
         };

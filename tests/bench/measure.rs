@@ -32,7 +32,7 @@ const FLOOD_WITHIN: Duration = Duration::from_secs(60);
 const TURN: usize = 20;
 /// Rounds of a flood for each round of everything else: many short ones, because another one's build in the
 /// middle of a long one spoils a whole ratio.
-const FLOOD_ROUNDS: usize = 3;
+pub const FLOOD_ROUNDS: usize = 3;
 /// Copies of each candidate that idle side by side.
 const COPIES: usize = 3;
 
@@ -372,7 +372,7 @@ pub fn ready(mut terminal: Terminal) -> io::Result<Terminal> {
     Ok(terminal)
 }
 
-fn flood(terminal: &mut Terminal) -> io::Result<Duration> {
+pub fn flood(terminal: &mut Terminal) -> io::Result<Duration> {
     let begun = Instant::now();
     terminal.send(GO)?;
     Ok(terminal.wait_for(DONE, FLOOD_WITHIN)? - begun)
@@ -385,7 +385,7 @@ pub fn finish(terminal: Terminal) {
     }
 }
 
-fn kilobytes(megabytes: usize) -> String {
+pub fn kilobytes(megabytes: usize) -> String {
     (megabytes * 1000).to_string()
 }
 

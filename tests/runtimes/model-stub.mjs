@@ -37,6 +37,8 @@
 //   fail=STATUS     answer with this HTTP status; `*N` after it: only the first N times
 //                                                          tool=CMD        ask for one shell tool call,
 //                                                          `_` stands for a blank: an approval dialog opens
+//   call=NAME?KEY=VALUE&KEY=VALUE     ask for one call of the tool whose name ends in NAME (of an MCP server), with
+//                                     these arguments, encoded as in a URL: `+` stands for a blank
 // `tool=A,B+C` asks for A, after its result for B and C at once, and then ends the turn; `first=0.1,2,0.5` holds for
 // the first, second and third answer of such a turn, the last number for all after it.
 
@@ -163,12 +165,14 @@ function directives(text) {
   const get = (name, shape) => text.match(new RegExp(`(?:^|[^\\w-])${name}=(${shape})`))?.[1];
   const number = "\\d+(?:\\.\\d+)?";
   const slow = get("slow", number);
+  const call = get("call", "[\\w.-]+\\?[^\\s<>]*");
   return {
     slow: slow === undefined ? undefined : Number(slow),
     rows: get("rows", "\\d{1,4}-\\d{1,4}")?.split("-").map(Number),
     first: get("first", `${number}(?:,${number})*`)?.split(",").map(Number) ?? [],
     fail: get("fail", "[1-5]\\d\\d(?:\\*\\d+)?")?.split("*").map(Number) ?? [200],
-    steps: get("tool", "[^\\s<>]+")?.replaceAll("_", " ").split(",").map((step) => step.split("+")) ?? [],
+    steps: get("tool", "[^\\s<>]+")?.replaceAll("_", " ").split(",").map((step) => step.split("+"))
+      ?? (call === undefined ? [] : [[{ call }]]),
   };
 }
 
@@ -209,6 +213,23 @@ function shellCall(body, command) {
   if ("sandbox_permissions" in fields) args.sandbox_permissions = "require_escalated";
   if ("justification" in fields) args.justification = "asked for by the model stub";
   return { id: id("tool"), name, args, json: JSON.stringify(args) };
+}
+
+/** A call of the tool whose name ends so, as `NAME?KEY=VALUE&…` says. */
+function namedCall(body, wanted) {
+  const [end, query] = wanted.split("?");
+  // Tools of a server may come bundled under its name.
+  const offered = (Array.isArray(body.tools) ? body.tools : []).flatMap((tool) =>
+    tool.type === "namespace" ? tool.tools.map((inner) => ({ ...inner, namespace: tool.name })) : [tool]);
+  const tool = offered.find((t) => (t.function ?? t).name?.endsWith(end));
+  if (tool === undefined) {
+    log({ ev: "other", what: `no tool ${end}`, tools: offered.map((t) => (t.function ?? t).name ?? t.type) });
+    return undefined;
+  }
+  const args = Object.fromEntries(new URLSearchParams(query));
+  return {
+    id: id("tool"), name: (tool.function ?? tool).name, namespace: tool.namespace, args, json: JSON.stringify(args),
+  };
 }
 
 // ---- writing an answer -----------------------------------------------------------------------------------
@@ -267,7 +288,7 @@ const dialects = {
       for (const call of turn.calls) {
         items.push({
           id: `fc_${call.id}`, type: "function_call", status: "completed", call_id: `call_${call.id}`,
-          name: call.name, arguments: call.json,
+          name: call.name, namespace: call.namespace, arguments: call.json,
         });
       }
       return items;
@@ -398,7 +419,9 @@ async function answerTurn(res, api, body, stream, n) {
     words = ["Here they are:\n\n", ...Array.from({ length: to - from + 1 }, (_, i) => row(from + i))];
     gap = Math.max(opt.tokenDelay, (wish.slow ?? 0) / words.length);
   }
-  const calls = (wish.steps[step] ?? []).map((command) => shellCall(body, command)).filter((c) => c !== undefined);
+  const calls = (wish.steps[step] ?? [])
+    .map((wanted) => (wanted.call ? namedCall(body, wanted.call) : shellCall(body, wanted)))
+    .filter((c) => c !== undefined);
   const turn = { body, words, text: words.join(" "), calls, id: id("stub"), item: id("item"), seq: 0 };
   const dialect = dialects[api];
 

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 
 mod client;
 mod demo;
+pub mod far;
 mod fleet;
 mod manager;
 mod pane;
 mod process;
+mod roster;
 pub mod runtimes;
 mod sandbox;
 
@@ -25,6 +27,7 @@ pub use fleet::{Fleet, HOLDER, scope, unit};
 pub use manager::Managed;
 pub use pane::Pane;
 pub use process::{Output, Running, code, kill, pid_is_alive, process_state};
+pub use roster::flagged;
 pub use runtimes::skip;
 pub use sandbox::{Heartbeat, Sandbox};
 

@@ -77,6 +77,11 @@ impl Sandbox {
         self
     }
 
+    /// All variables.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env.iter().map(|(k, v)| (k.as_str(), v.as_str()))
+    }
+
     /// The value of a variable.
     pub fn var(&self, key: &str) -> &str {
         self.env.get(key).map_or("", String::as_str)

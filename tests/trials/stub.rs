@@ -99,6 +99,30 @@ impl Stub {
         seen.texts.iter().find(|(_, t)| t.contains(token)).cloned()
     }
 
+    /// What came back from tools in the newest request that had any.
+    pub fn tool_texts(&self) -> Vec<String> {
+        let entries = self.entries();
+        let texts = entries.iter().rev().map(|e| strings(&e["tool_texts"]));
+        texts
+            .into_iter()
+            .find(|t| !t.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// What else was asked for, and what could not be done.
+    pub fn other(&self) -> Vec<Value> {
+        let mut entries = self.entries();
+        entries.retain(|e| e["ev"] == "other");
+        entries
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines()
+            .filter_map(|l| serde_json::from_str(l).ok())
+            .collect()
+    }
+
     /// Whether the model got this text whole, but for blanks and line ends.
     pub fn got_whole(&self, text: &str) -> bool {
         let wanted = squeezed(text);

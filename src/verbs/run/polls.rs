@@ -17,6 +17,10 @@ const ANSWER_EVERY: Duration = Duration::from_millis(100);
 /// than ten are each answered less often.
 const ANSWER_ONE: Duration = Duration::from_millis(10);
 
+/// A frame that is half drawn is not shown, unless it is for so long: a runtime that draws one frame behind the
+/// other is hardly ever seen between two of them.
+const HALF_DRAWN: Duration = Duration::from_millis(100);
+
 /// Longest wait for something new: less than the time after which a silent connection is closed.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -83,7 +87,8 @@ impl AtWork {
 
     /// Goes on with those of the sidecar before.
     pub(super) fn go_on_reading(&mut self, polls: Vec<Poll>) {
-        self.readers = polls.iter().map(|poll| poll.client).collect();
+        let screens = polls.iter().filter(|poll| poll.request.op == "screen");
+        self.readers = screens.map(|poll| poll.client).collect();
         self.polls = polls;
     }
 
@@ -113,13 +118,10 @@ impl AtWork {
     /// Whether there is something newer than what the request has.
     fn has_news(&self, poll: &Poll) -> bool {
         let request = &poll.request;
-        let after = request.after.unwrap_or(0);
         match request.op.as_str() {
             "screen" => {
-                let screen = self.harness.screen();
-                // A half drawn frame is nobody's news.
-                let drawn = screen.revision() > after && !screen.in_update();
-                drawn || self.harness.state().0 != poll.state
+                let after = request.after.unwrap_or(0);
+                self.harness.screen().revision() > after || self.harness.state().0 != poll.state
             }
             "history" => {
                 let (screen, history) = (self.harness.screen(), self.harness.history());
@@ -131,18 +133,34 @@ impl AtWork {
         }
     }
 
+    /// When a request is answered if nothing happens before.
+    fn due(&self, poll: &Poll) -> Instant {
+        let at = if self.harness.ended().is_some() {
+            poll.not_before
+        } else if !self.has_news(poll) {
+            poll.until
+        } else if self.harness.screen().in_update() {
+            poll.not_before + HALF_DRAWN
+        } else {
+            poll.not_before
+        };
+        at.min(poll.until)
+    }
+
     fn poll_line(&mut self, request: &Request) -> Vec<u8> {
-        let cursor = request.cursor.as_deref();
         match request.op.as_str() {
+            "screen" => self.screen_answer(request),
             "history" => {
                 self.harness.catch_up();
+                let (cursor, most) = (request.cursor.as_deref(), request.lines);
                 let (screen, history) = (self.harness.screen(), self.harness.history());
-                let most = request.lines.unwrap_or(u64::MAX);
-                return history.line(&self.origin(), screen, cursor, most);
+                history.line(&self.origin(), screen, cursor, most.unwrap_or(u64::MAX))
             }
-            "events" => return self.events.line(&self.origin(), cursor),
-            _ => {}
+            _ => self.events.line(&self.origin(), request.cursor.as_deref()),
         }
+    }
+
+    fn screen_answer(&mut self, request: &Request) -> Vec<u8> {
         let screen = self.harness.screen();
         if request.cells != Some(true) {
             let rows = (0..screen.size().rows).map(|row| screen.row(row)).collect();
@@ -185,22 +203,26 @@ impl AtWork {
             why: why.to_owned(),
             for_s: server::seconds_since(self.harness.state_since().mono, now()),
             attached_pid: self.attached().map(|who| who.pid),
-            hash: format!("{:016x}", screen.hash()),
+            hash: screen.hash_text(),
             revision: screen.revision(),
+        }
+    }
+
+    /// The last answer to everybody who waits.
+    pub(super) fn answer_all_polls(&mut self) {
+        for poll in std::mem::take(&mut self.polls) {
+            let line = self.poll_line(&poll.request);
+            self.clients.answer(poll.client, &line);
         }
     }
 
     /// Answers those whose time has come.
     pub(super) fn answer_polls(&mut self, now: Instant) {
-        let ended = self.harness.ended().is_some();
-        let is_due = |poll: &Poll, has_news| {
-            ended || now >= poll.until || now >= poll.not_before && has_news
-        };
         let mut at = 0;
         // Readers that have the same want the same.
         let mut made: Option<(Request, Vec<u8>)> = None;
         while let Some(poll) = self.polls.get(at) {
-            if !is_due(poll, self.has_news(poll)) {
+            if now < self.due(poll) {
                 at += 1;
                 continue;
             }
@@ -226,12 +248,6 @@ impl AtWork {
 
     /// When the next of them wants an answer if nothing happens before.
     pub(super) fn next_poll(&self) -> Option<Instant> {
-        self.polls
-            .iter()
-            .map(|poll| match self.has_news(poll) {
-                true => poll.not_before.min(poll.until),
-                false => poll.until,
-            })
-            .min()
+        self.polls.iter().map(|poll| self.due(poll)).min()
     }
 }

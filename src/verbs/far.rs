@@ -1,0 +1,303 @@
+//! `send -L` and `send -H`, performed by `mosaic-fleet`: to an agent on one tmux socket and no other, and
+//! to one on another host.
+
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::place::Place;
+use super::send::{self, PROCEDURE};
+use crate::cli::agent::SendOptions;
+use crate::failure::{Failure, exit};
+use crate::os::{child, files};
+use crate::pure::beat::{Found, READ_MAX};
+use crate::pure::orders::TIMEOUT;
+use crate::pure::receipt::{Receipt, Verdict, unix_ms};
+use crate::pure::remote::{self, End, MARK};
+
+/// The network and a login on the way to the other side and back, on top of what the message itself may take.
+const TRAVEL: Duration = Duration::from_secs(60);
+
+/// How long ssh tries to connect, in seconds.
+const CONNECT: &str = "ConnectTimeout=15";
+
+/// Longest line that is read from the other side; a receipt has 1 KiB.
+const LINE_MAX: u64 = 64 * 1024;
+
+/// Sends a message where it was said to go.
+///
+/// # Errors
+/// The message was not handed over: what is in the way, and what to do.
+pub fn send(options: &SendOptions, json: bool, quiet: bool) -> Result<u8, Failure> {
+    let place = Place::here()?;
+    if let Some(host) = &options.host {
+        return to_host(&place, host, options, json, quiet);
+    }
+    if let Some(why) = options
+        .tmux
+        .as_deref()
+        .and_then(|socket| not_there(&place, socket, options))
+    {
+        let id = options.id.as_deref().unwrap_or("");
+        let receipt = Receipt::bare(id, Verdict::Gone, why, SystemTime::now());
+        return Ok(send::show(&place, &options.name, receipt, json, quiet));
+    }
+    send::send(options, json, quiet)
+}
+
+/// Why the agent of this name is not the one meant: its heartbeat names another tmux socket. Without a
+/// heartbeat the sending itself finds out that nobody is there.
+fn not_there(place: &Place, socket: &str, options: &SendOptions) -> Option<String> {
+    let name = &options.name;
+    let bytes = files::read_small(&place.heartbeat(name), READ_MAX).ok()?;
+    let beat = Found::parse(&bytes);
+    let wanted = if socket == "default" { "" } else { socket };
+    let shown = |socket: &str| match socket {
+        "" => "tmux's default socket".to_owned(),
+        name => format!("the tmux socket {name:?}"),
+    };
+    match beat.raw("tmux") {
+        Some(found) if found == wanted => None,
+        Some(found) => Some(format!(
+            "no agent {name} on {}; the one of that name is on {}",
+            shown(wanted),
+            shown(found)
+        )),
+        None => Some(format!(
+            "no agent {name} on {}; the one of that name is in no tmux",
+            shown(wanted)
+        )),
+    }
+}
+
+fn to_host(
+    place: &Place,
+    host: &str,
+    options: &SendOptions,
+    json: bool,
+    quiet: bool,
+) -> Result<u8, Failure> {
+    let usage = |said: String| Failure::new(exit::USAGE, "", said);
+    remote::check_host(host).map_err(usage)?;
+    // Ours, and always one: whatever happens on the way, the same message can be asked for, and given again.
+    let id = options.id.clone().unwrap_or_else(|| new_id(place));
+    let words = words(place, options, &id);
+    for word in &words {
+        remote::check_word(word).map_err(usage)?;
+    }
+    // What we say of the message ourselves is about an agent there.
+    let mut there = Place::here()?;
+    there.host = host.rsplit('@').next().unwrap_or(host).to_owned();
+    let receipt = |verdict, why| {
+        let receipt = Receipt::bare(&id, verdict, why, SystemTime::now());
+        send::show(&there, &options.name, receipt, json, quiet)
+    };
+    let text = match send::read_body(&options.body)? {
+        Ok(text) => text,
+        Err(why) => return Ok(receipt(Verdict::Rejected, why)),
+    };
+    let agent = std::env::var("MOSAIC_REMOTE_AGENT")
+        .ok()
+        .filter(|path| !path.is_empty())
+        .unwrap_or_else(|| "mosaic-agent".into());
+    remote::check_word(&agent).map_err(usage)?;
+    let patience = options.timeout.unwrap_or(TIMEOUT) + PROCEDURE + TRAVEL;
+    let said = Ssh::start(host, &remote::command_line(&agent, &words))?.run(text, patience);
+    let doing = format!("sending to {} on {host}", options.name);
+    let verdict = said.receipt.as_ref().map(|(_, receipt)| receipt.verdict);
+    match remote::end(said.code, said.marked, verdict) {
+        End::Answered(code) => {
+            match said.receipt {
+                // As it came: tenant and host in it are the other side's.
+                Some((line, _)) if json => super::print(&line),
+                Some((_, receipt)) if !quiet => {
+                    super::print(&format!("{}\n", send::words(&receipt)));
+                }
+                _ => {}
+            }
+            Ok(code)
+        }
+        End::NotSent => {
+            let why = match said.code {
+                Some(remote::SSH_FAILED) => "ssh could not connect or log in".to_owned(),
+                Some(code) => format!("ssh ended with {code} before the other side said a word"),
+                None => "the other side said nothing in time".to_owned(),
+            };
+            Err(Failure::new(exit::LATER, doing, format!("{why}; nothing was typed")).hint(
+                format!("mend it until this works without a question, then send again: ssh {host} true"),
+            ))
+        }
+        End::NoAgent => Err(Failure::new(
+            exit::MISSING,
+            doing,
+            format!("there is no {agent} that runs there; nothing was typed"),
+        )
+        .hint("install it there on the PATH of `ssh HOST command`, or name its path in MOSAIC_REMOTE_AGENT")),
+        End::Lost => {
+            let why = format!(
+                "the connection to {host} ended before the receipt came; ask: ssh {host} mosaic-agent verify {} \
+                 --id {id}, or send it again with --id {id}: the same id is never typed twice",
+                options.name
+            );
+            Ok(receipt(Verdict::Unknown, why))
+        }
+    }
+}
+
+/// An id that no other sender on any host uses.
+fn new_id(place: &Place) -> String {
+    let host = place.host.chars().filter(|c| c.is_ascii_graphic()).take(64);
+    let host: String = host.collect();
+    let now = unix_ms(SystemTime::now());
+    format!("{host}-{:x}-{now:x}", std::process::id())
+}
+
+/// The words of `send` on the other side.
+fn words(place: &Place, options: &SendOptions, id: &str) -> Vec<String> {
+    let mut words = vec!["send".to_owned(), "--json".into()];
+    let mut option = |name: &str, value: Option<String>| {
+        words.extend(
+            value
+                .map(|value| [name.to_owned(), value])
+                .into_iter()
+                .flatten(),
+        );
+    };
+    option("--id", Some(id.to_owned()));
+    let from = || send::sender(place, options.from.as_deref());
+    option("--from", (!options.bare).then(from));
+    let seconds = |t: Duration| format!("{}.{:03}", t.as_secs(), t.subsec_millis());
+    option("--timeout", options.timeout.map(seconds));
+    let busy = options.when_busy.as_ref().map(|how| format!("busy={how}"));
+    option("--when", busy);
+    let draft = options
+        .when_draft
+        .as_ref()
+        .map(|how| format!("draft={how}"));
+    option("--when", draft);
+    option("-L", options.tmux.clone());
+    for (flag, is_on) in [
+        ("--verify", options.verify),
+        ("--no-preamble", options.bare),
+    ] {
+        words.extend(is_on.then(|| flag.to_owned()));
+    }
+    words.extend(["--".into(), options.name.to_string(), "-".into()]);
+    words
+}
+
+/// A running ssh.
+struct Ssh {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+}
+
+/// What came of it.
+struct Said {
+    /// Its exit code; none if it was killed.
+    code: Option<i32>,
+    /// The other side was there.
+    marked: bool,
+    /// The receipt, if one came, and the line it came in.
+    receipt: Option<(String, Receipt)>,
+}
+
+impl Ssh {
+    fn start(host: &str, line: &str) -> Result<Ssh, Failure> {
+        let mut command = Command::new("ssh");
+        // No terminal, no agent, no X11, no forwardings, whatever the user's configuration says.
+        command.args([
+            "-T",
+            "-a",
+            "-x",
+            "-o",
+            CONNECT,
+            "-o",
+            "ClearAllForwardings=yes",
+        ]);
+        command.args(["-o", "RemoteCommand=none"]);
+        // A connection that died without a word is noticed after 45 s.
+        command.args([
+            "-o",
+            "ServerAliveInterval=15",
+            "-o",
+            "ServerAliveCountMax=3",
+        ]);
+        if !std::io::stderr().is_terminal() {
+            // Nobody is there to answer. The terminal that ssh would ask on may be an agent's.
+            command.args(["-o", "BatchMode=yes"]);
+        }
+        command.args(["--", host, line]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let failed = |e: std::io::Error| {
+            Failure::new(exit::MISSING, "starting ssh", e)
+                .hint("install it (Debian: openssh-client) or send from the agent's own host")
+        };
+        let mut child = child::spawn_tied(&mut command).map_err(failed)?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(failed(std::io::ErrorKind::BrokenPipe.into()));
+        };
+        let (sender, lines) = mpsc::sync_channel(16);
+        thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            let mut line = Vec::new();
+            loop {
+                let read = reader.by_ref().take(LINE_MAX).read_until(b'\n', &mut line);
+                let text = String::from_utf8_lossy(&line).into_owned();
+                if !read.is_ok_and(|n| n > 0) || sender.send(text).is_err() {
+                    break;
+                }
+                line.clear();
+            }
+        });
+        Ok(Ssh {
+            child,
+            stdin,
+            lines,
+        })
+    }
+
+    /// Hands the message over when the other side is there, and waits for its end.
+    fn run(self, text: String, patience: Duration) -> Said {
+        let Ssh {
+            mut child,
+            stdin,
+            lines,
+        } = self;
+        let deadline = Instant::now() + patience;
+        let next = || {
+            let left = deadline.saturating_duration_since(Instant::now());
+            lines.recv_timeout(left)
+        };
+        let mut marked = false;
+        let mut receipt = None;
+        let mut message = Some((stdin, text));
+        let ended = loop {
+            match next() {
+                Ok(line) if marked => {
+                    let read = serde_json::from_str(&line).ok();
+                    receipt = read.map(|read| (line, read)).or(receipt);
+                }
+                Ok(line) => marked = line.trim_end() == MARK,
+                Err(why) => break why,
+            }
+            if let Some((mut stdin, text)) = message.take_if(|_| marked) {
+                // On a thread of its own: a slow line must not keep us from giving up. What is wrong with a
+                // pipe that does not take the message, ssh's end says.
+                thread::spawn(move || stdin.write_all(text.as_bytes()));
+            }
+        };
+        drop(message);
+        if ended == RecvTimeoutError::Timeout {
+            let _ = child.kill();
+        }
+        Said {
+            code: child.wait().ok().and_then(|status| status.code()),
+            marked,
+            receipt,
+        }
+    }
+}
