@@ -16,7 +16,7 @@ pub const OF_FLEET: &[&str] = &[
     "mosaic-agent explain (NAME | --cast FILE.cast): which rules fire on a screen, and why the state is what it is",
     "mosaic-agent tail NAME: the screen and what has left it, as text",
     "mosaic-agent events NAME: what happens to it, as JSON lines",
-    "mosaic-agent record NAME start|stop|status: record its terminal, for `asciinema play` and `replay`",
+    "mosaic-agent record NAME start|stop|status: record its terminal, for asciinema and replay",
     "mosaic-agent watch NAME: its screen, live and read-only; never resizes it",
     "mosaic-agent attach NAME: take it over; one at a time",
     "mosaic-agent screen NAME: its screen now, as text, cells or a picture",

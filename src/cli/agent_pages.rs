@@ -49,10 +49,9 @@ Without CMD it is MOSAIC_AGENT_COMMAND. Ends with the runtime's own exit code.
 
 Options
   --size COLSxROWS    of the terminal CMD gets if there is none here (120x40)
-  --record[=FILE|DIR]
-                      record the terminal from its first byte on (docs/past.md)
-  --record-max BYTES  of a file; then the next one begins
-  --record-input      also what is typed
+  --record            record its terminal to recordings/ of the run directory; --record=FILE, or =DIR: there
+  --record-max BYTES  of a file (16777216)
+  --record-input      also what is typed, passwords included
 
 Examples
   mosaic-agent run demo -- mosaic-fleet demo-tui

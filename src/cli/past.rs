@@ -228,17 +228,16 @@ pub struct RecordOptions {
 }
 
 /// The page of `record`.
-pub const RECORD_PAGE: &str = "mosaic-fleet record NAME start|stop|status: record its terminal, for `asciinema play` and `replay`
+pub const RECORD_PAGE: &str = "mosaic-fleet record NAME (start | stop | status): record its terminal, for `asciinema play` and `replay`
 
-Asciicast 3, mode 0600, on the disk within a second; into the run directory's recordings/ unless said otherwise. A file that is
-there becomes FILE.1, and that FILE.2, up to FILE.4. Start and stop need the control power. `mosaic-agent run --record` and
-MOSAIC_AGENT_RECORD record from the first byte on (docs/past.md).
+Asciicast 3, mode 0600, on the disk within a second. A full file becomes FILE.1, that FILE.2, up to FILE.4, and the next
+one begins with the screen. Start and stop need the control power. From the first byte on: `mosaic-agent run --record`.
 
 Options
-  --file FILE|DIR     `start`: where to
-  --max-size BYTES    `start`: of a file (16M; K, M and G are understood); then the next one begins
-  --input             `start`: also what is typed, passwords included
-  --json              the agent's status, as JSON
+  --file FILE|DIR     where to; recordings/ of the run directory if not given
+  --max-size BYTES    of a file (16M); K, M and G are understood
+  --input             also what is typed, passwords included
+  --json              the agent's status
 
 Examples
   mosaic-fleet record coder0 start

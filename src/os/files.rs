@@ -178,6 +178,19 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether there is anything of this name, a link to nothing included.
+pub fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Moves a file to another name in its place; what had that name is gone.
+///
+/// # Errors
+/// It is not there, or may not be moved.
+pub fn rename(from: &std::ffi::OsStr, to: &std::ffi::OsStr) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
 /// Makes a file that only this user can read, and that was not there.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 //! that is full ends the recording, never the agent.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -54,15 +54,15 @@ impl Recording {
     /// # Errors
     /// The file cannot be made.
     pub fn start(
-        path: &Path,
+        path: PathBuf,
         (input, max): (bool, Option<u64>),
         runtime: &str,
         screen: &Screen,
     ) -> io::Result<Recording> {
         let now = Instant::now();
         let mut recording = Recording {
-            path: path.to_owned(),
-            file: next_file(path)?,
+            file: next_file(&path)?,
+            path,
             tape: Tape::new(now),
             input,
             max: max.unwrap_or(MAX).max(MAX_LEAST),
@@ -151,11 +151,12 @@ fn next_file(path: &Path) -> io::Result<File> {
         if n > 0 {
             name.push(format!(".{n}"));
         }
-        PathBuf::from(name)
+        name
     };
-    if fs::symlink_metadata(path).is_ok() {
+    if files::is_there(path) {
         for n in (0..KEPT).rev() {
-            let _ = fs::rename(numbered(n), numbered(n + 1));
+            // One that is not there yet is no failure, and one that cannot be moved is found by what follows.
+            let _ = files::rename(&numbered(n), &numbered(n + 1));
         }
     }
     files::make_private(path)

@@ -278,6 +278,6 @@ fn a_flood_is_one_gap() {
     seen.prints(&typed(31, 60));
     let (lines, _) = seen.lines();
     let gaps: Vec<_> = lines.iter().filter(|l| l.starts_with("missing")).collect();
-    assert_eq!(gaps, ["missing 5010"]);
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert!(lines.ends_with(&rows(40, 51)), "{lines:?}");
 }

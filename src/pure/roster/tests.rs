@@ -30,10 +30,10 @@ fn status(state: State) -> Status {
         attached_pid: None,
         attached_ms: None,
         upgrades: 0,
-        recording: None,
         hooks: Heard::default(),
         exit: None,
         last_receipt: None,
+        recording: None,
         warnings: Vec::new(),
         version: String::new(),
     }

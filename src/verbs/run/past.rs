@@ -1,14 +1,15 @@
 //! What is kept of what has happened, for readers that come later.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use super::AtWork;
 use crate::failure::exit;
+use crate::os::files;
 use crate::os::socket::Peer;
 use crate::pure::events::{Field, Kind};
+use crate::pure::receipt::unix_ms;
 use crate::pure::wire::{Request, State};
 use crate::verbs::recording::Recording;
 use crate::verbs::server::{self, ClientId};
@@ -67,6 +68,7 @@ impl AtWork {
     }
 
     /// Begins to record, if that was asked for when the agent was started.
+    #[inline(never)]
     pub(super) fn record_from_start(&mut self) {
         let record = self.sidecar.record.clone();
         if let Some(path) = record.path {
@@ -76,7 +78,7 @@ impl AtWork {
 
     /// `record`: begins a recording or, without a path, ends the one that is being made.
     pub(super) fn take_record(&mut self, client: ClientId, request: &Request) {
-        self.end_recording("asked for");
+        self.end_recording();
         if let Some(path) = &request.path {
             let input = request.input == Some(true);
             self.record_to(Path::new(path), input, request.max_bytes);
@@ -89,47 +91,34 @@ impl AtWork {
         self.clients.answer(client, &line);
     }
 
+    #[inline(never)]
     fn record_to(&mut self, path: &Path, input: bool, max: Option<u64>) {
-        let started = self.recording_path(path).and_then(|path| {
-            let runtime = match self.harness.running().name.as_str() {
-                "" => &self.sidecar.place.settings.runtime,
-                name => name,
-            };
-            Recording::start(&path, (input, max), runtime, self.harness.screen())
-        });
-        match started {
-            Ok(recording) => {
-                self.recording_trouble = None;
-                let fields = [("file", Field::Text(&recording.state().file))];
-                self.happened(Kind::Recording, &fields);
-                self.recording = Some(recording);
-            }
-            Err(e) => {
-                let why = format!("nothing is recorded to {}: {e}", path.display());
-                tracing::warn!("{why}");
-                self.recording_trouble = Some(why);
-            }
-        }
-    }
-
-    /// The file of a recording: in a directory it is named by the agent and the second.
-    fn recording_path(&self, path: &Path) -> io::Result<PathBuf> {
-        let mut path = std::path::absolute(path).unwrap_or_default();
+        let mut path = path.to_owned();
         if path.as_os_str().is_empty() {
             path = self.sidecar.place.recordings();
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&path)?;
+            // Should that fail, the file in it cannot be made either.
+            let _ = files::private_dir(&path);
         }
         if path.is_dir() {
-            let at = crate::pure::beat::stamp(SystemTime::now()).replace(':', "");
+            let at = unix_ms(SystemTime::now()) / 1_000;
             path.push(format!("{}-{at}.cast", self.sidecar.name));
         }
-        Ok(path)
+        let runtime = match self.harness.running().name.as_str() {
+            "" => &self.sidecar.place.settings.runtime,
+            name => name,
+        };
+        match Recording::start(path, (input, max), runtime, self.harness.screen()) {
+            Ok(recording) => {
+                self.recording_trouble = None;
+                self.recording_is(&recording, None);
+                self.recording = Some(recording);
+            }
+            Err(e) => self.recording_trouble = Some(format!("nothing is recorded: {e}")),
+        }
     }
 
     /// Adds an event to the recording, if there is one. One that cannot be written is over; the agent goes on.
+    #[inline(never)]
     pub(super) fn record(&mut self, code: &str, bytes: &[u8]) {
         if let Some(recording) = &mut self.recording {
             let added = recording.add(code, bytes, self.harness.screen());
@@ -145,11 +134,13 @@ impl AtWork {
     }
 
     /// Adds what has become of a message.
+    #[inline(never)]
     pub(super) fn mark(&mut self, what: &str, id: &str) {
         self.record("m", format!("{what} {id}").as_bytes());
     }
 
     /// Writes what waits: if it is time for that, or at once.
+    #[inline(never)]
     pub(super) fn flush_recording(&mut self, now: Option<Instant>) {
         if let Some(recording) = &mut self.recording {
             let due = |at| now.is_none_or(|now| now >= at);
@@ -160,29 +151,31 @@ impl AtWork {
         }
     }
 
+    #[inline(never)]
     fn recorded(&mut self, result: io::Result<()>) {
-        if let Err(e) = result {
+        if let Err(e) = result
+            && let Some(recording) = self.recording.take()
+        {
             let why = format!("the recording has ended: {e}");
-            tracing::warn!("{why}");
-            if let Some(recording) = self.recording.take() {
-                self.recording_ended(&recording, &why);
-            }
+            self.recording_is(&recording, Some(&why));
             self.recording_trouble = Some(why);
         }
     }
 
-    fn end_recording(&mut self, why: &str) {
+    fn end_recording(&mut self) {
         self.flush_recording(None);
         if let Some(recording) = self.recording.take() {
-            self.recording_ended(&recording, why);
+            self.recording_is(&recording, Some("asked for"));
         }
     }
 
-    fn recording_ended(&mut self, recording: &Recording, why: &str) {
+    fn recording_is(&mut self, recording: &Recording, stopped: Option<&str>) {
+        let file = recording.state().file;
         let fields = [
-            ("file", Field::Text(&recording.state().file)),
-            ("stopped", Field::Text(why)),
+            ("file", Field::Text(&file)),
+            ("stopped", Field::Text(stopped.unwrap_or_default())),
         ];
-        self.happened(Kind::Recording, &fields);
+        let told = if stopped.is_some() { 2 } else { 1 };
+        self.happened(Kind::Recording, &fields[..told]);
     }
 }
