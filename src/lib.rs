@@ -32,6 +32,9 @@
 //! a beat       pure::harness (Effect::Beat) -> pure::beat -> os::files, written beside and renamed
 //! a picture    verbs::viewer -> `screen` with cells -> verbs::run::polls -> pure::cells -> pure::mirror -> pure::viewport -> os::stage
 //! a hand       verbs::viewer::hand -> `input` -> verbs::run::takeover -> os::pump, where it is a key of the terminal
+//! a past       verbs::run::past -> pure::events; pure::screen -> pure::leaving -> pure::history; both by verbs::run::polls
+//! an upgrade   verbs::upgrade -> `upgrade` -> verbs::run::upgrade -> pure::handover -> os::replace: the same process, and in it
+//!              the next binary: verbs::run (take_over) -> pure::harness::carried
 //! a launch     verbs::launch -> os::tmux new-session -> verbs::run; environment and readiness by verbs::handoff
 //! a unit       verbs::supervise -> `launch` as a child -> os::pidfd, verbs::ask -> os::notify -> systemd
 //!              verbs::launch -> verbs::scope -> os::systemd: the pane's process gets a scope of its own

@@ -12,7 +12,7 @@ use trials::scenes::Scene::{self, *};
 use trials::{Fault, Shape, Shot};
 
 /// Scenes that every runtime has.
-const COMMON: [Scene; 17] = [
+const COMMON: [Scene; 19] = [
     Ready(Shape::Line),
     Ready(Shape::Line),
     Ready(Shape::Lines(5)),
@@ -23,6 +23,8 @@ const COMMON: [Scene; 17] = [
     Hold,
     Type,
     Draft,
+    Upgrade,
+    Upgrade,
     By(Hand::Keys),
     By(Hand::Paste(50)),
     By(Hand::OneWrite(63)),

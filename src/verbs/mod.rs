@@ -12,6 +12,7 @@ pub mod ask;
 mod attach;
 mod beside;
 mod doctor;
+mod documents;
 mod events;
 mod far;
 mod handoff;

@@ -249,6 +249,19 @@ impl Stage {
         });
     }
 
+    pub(super) fn upgrade(&mut self, scene: Scene) {
+        if self.chance.one_in(2) {
+            self.open_turn(scene, "slow=2");
+        }
+        let (shape, how) = (self.chance.pick(&SHAPES), self.how(None));
+        let message = self.message(shape, "");
+        let after = self.chance.within(0, 600);
+        self.shoot_while(scene, message, &how, &["accepted"], |rig| {
+            std::thread::sleep(Duration::from_millis(after));
+            rig.upgrade();
+        });
+    }
+
     pub(super) fn interrupt(&mut self, scene: Scene) {
         self.open_turn(scene, "slow=3");
         let token = self.shots[self.shots.len() - 1].token.clone();

@@ -369,6 +369,12 @@ impl Rig {
         )
     }
 
+    /// Has the sidecar replaced by another binary, which must work.
+    pub fn upgrade(&self) {
+        let upgraded = self.sandbox.agent(&["upgrade", AGENT]);
+        assert_eq!(upgraded.code, 0, "{upgraded:?}");
+    }
+
     /// The sidecar's status document; null where nobody answers.
     pub fn status(&self) -> Value {
         let output = self.sandbox.agent(&["status", "--json", AGENT]);

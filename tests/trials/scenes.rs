@@ -74,6 +74,8 @@ pub enum Scene {
     Fails,
     /// The terminal changes its size.
     Resize,
+    /// The sidecar is replaced by another binary while the message waits for a running turn, or is on its way.
+    Upgrade,
     /// A person interrupts the turn for whose end the message waits.
     Interrupt,
     /// The message is not acceptable.
@@ -126,6 +128,7 @@ pub fn possible(runtime: &str) -> Vec<Scene> {
         JustStopped,
     ]);
     scenes.extend([
+        Upgrade,
         Resize,
         Resize,
         Interrupt,

@@ -81,6 +81,7 @@ impl Stage {
             Scene::Freeze => self.freeze(scene),
             Scene::Fails => self.fails(scene),
             Scene::Resize => self.resize(scene),
+            Scene::Upgrade => self.upgrade(scene),
             Scene::Interrupt => self.interrupt(scene),
             Scene::Rejected => self.rejected(scene),
             Scene::Gone => self.gone(scene),

@@ -11,7 +11,8 @@ use crate::os::process::{self, Exit};
 use crate::pure::harness::{Effect, Ended, Input};
 use crate::pure::quit::{self, Next, Stop};
 use crate::pure::wire::{self, Request, StopLine};
-use crate::verbs::server::{self, ClientId};
+use crate::verbs::documents;
+use crate::verbs::server::ClientId;
 
 /// How long the runtime may take to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -249,7 +250,7 @@ impl AtWork {
 
     /// Refuses a request.
     pub(super) fn refuse(&self, client: ClientId, why: &str) {
-        let line = server::error_line(self.origin(), "forbidden", why, exit::FORBIDDEN);
+        let line = documents::error_line(self.origin(), "forbidden", why, exit::FORBIDDEN);
         self.clients.answer(client, &line);
     }
 }

@@ -5,7 +5,8 @@ use crate::failure::exit;
 use crate::os::pump::Batch;
 use crate::pure::keys::{self, KEYS_MAX};
 use crate::pure::wire::{self, KeysLine, Request};
-use crate::verbs::server::{self, ClientId};
+use crate::verbs::documents;
+use crate::verbs::server::ClientId;
 
 impl AtWork {
     /// Types the keys the way a person's go, or says why not.
@@ -73,6 +74,6 @@ impl AtWork {
     }
 
     fn not_typed(&self, word: &str, why: &str, code: u8) -> Vec<u8> {
-        server::error_line(self.origin(), word, why, code)
+        documents::error_line(self.origin(), word, why, code)
     }
 }

@@ -11,8 +11,9 @@ use crate::os::socket::Peer;
 use crate::pure::events::{Field, Kind};
 use crate::pure::receipt::unix_ms;
 use crate::pure::wire::{Request, State};
+use crate::verbs::documents;
 use crate::verbs::recording::Recording;
-use crate::verbs::server::{self, ClientId};
+use crate::verbs::server::ClientId;
 
 impl AtWork {
     /// Tells readers of events.
@@ -83,7 +84,7 @@ impl AtWork {
             let input = request.input == Some(true);
             self.record_to(Path::new(path), input, request.max_bytes);
             if let Some(why) = &self.recording_trouble {
-                let line = server::error_line(self.origin(), "bad_field", why, exit::CONFIG);
+                let line = documents::error_line(self.origin(), "bad_field", why, exit::CONFIG);
                 return self.clients.answer(client, &line);
             }
         }

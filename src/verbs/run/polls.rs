@@ -7,7 +7,8 @@ use super::{AtWork, now};
 use crate::pure::handover::CarriedPoll;
 use crate::pure::harness::Asker;
 use crate::pure::wire::{self, Request, ScreenLine, State};
-use crate::verbs::server::{self, ClientId};
+use crate::verbs::documents;
+use crate::verbs::server::ClientId;
 
 /// A reader gets at most one answer in this time (ten a second, as smooth as a spinner needs): a flood is paid
 /// for once per reader and frame, not per byte.
@@ -201,7 +202,7 @@ impl AtWork {
             title: screen.title().to_owned(),
             state: state.word(),
             why: why.to_owned(),
-            for_s: server::seconds_since(self.harness.state_since().mono, now()),
+            for_s: documents::seconds_since(self.harness.state_since().mono, now()),
             attached_pid: self.attached().map(|who| who.pid),
             hash: screen.hash_text(),
             revision: screen.revision(),

@@ -7,7 +7,8 @@ use crate::failure::exit;
 use crate::os::socket::Peer;
 use crate::pure::receipt::unix_ms;
 use crate::pure::wire::Request;
-use crate::verbs::server::{self, ClientId};
+use crate::verbs::documents;
+use crate::verbs::server::ClientId;
 
 /// Somebody has the agent, as long as their connection lasts.
 pub(super) struct Takeover {
@@ -46,7 +47,7 @@ impl AtWork {
         if let Some(Takeover { pid, .. }) = self.attached() {
             if request.steal != Some(true) {
                 let why = format!("pid {pid} is attached already; one at a time");
-                let line = server::error_line(self.origin(), "taken", &why, exit::LATER);
+                let line = documents::error_line(self.origin(), "taken", &why, exit::LATER);
                 return self.clients.answer(client, &line);
             }
             tracing::warn!("attach: pid {pid} is sent away by pid {}", peer.pid);
@@ -68,7 +69,7 @@ impl AtWork {
                 Some(who) => format!("pid {} has taken over", who.pid),
                 None => "`attach` comes first, on the same connection".into(),
             };
-            let line = server::error_line(self.origin(), "forbidden", &why, exit::FORBIDDEN);
+            let line = documents::error_line(self.origin(), "forbidden", &why, exit::FORBIDDEN);
             return self.clients.answer(client, &line);
         }
         let keys = request.text.as_deref().unwrap_or_default();
@@ -76,7 +77,7 @@ impl AtWork {
             return self.clients.answer(client, &self.status_line());
         }
         let why = "the runtime does not read its input; these keys were not typed";
-        let line = server::error_line(self.origin(), "overloaded", why, exit::LATER);
+        let line = documents::error_line(self.origin(), "overloaded", why, exit::LATER);
         self.clients.answer(client, &line);
     }
 }

@@ -21,8 +21,9 @@ use crate::pure::profile::Profiles;
 use crate::pure::receipt::unix_ms;
 use crate::pure::wire::{self, Request, UpgradeLine};
 use crate::units::TermSize;
+use crate::verbs::documents;
 use crate::verbs::recording::Recording;
-use crate::verbs::server::{self, ClientId, Clients, Handed, Heard};
+use crate::verbs::server::{ClientId, Clients, Handed, Heard};
 
 /// How long a moment is waited for at which nothing is on its way, unless the caller says otherwise.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -122,7 +123,7 @@ impl AtWork {
     }
 
     fn refuse_upgrade(&mut self, client: ClientId, code: u8, why: &str) {
-        let line = server::error_line(self.origin(), "not_upgraded", why, code);
+        let line = documents::error_line(self.origin(), "not_upgraded", why, code);
         self.clients.answer(client, &line);
     }
 
