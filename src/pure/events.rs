@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use super::handover::{CarriedEvents, CarriedNumbers};
 use super::receipt::{Receipt, unix_ms};
 use super::wire::Origin;
 
@@ -102,6 +103,22 @@ impl Numbered {
         Numbered { tag, last: 0 }
     }
 
+    /// Over an upgrade.
+    pub(super) fn carried(&self) -> CarriedNumbers {
+        CarriedNumbers {
+            tag: self.tag.clone(),
+            last: self.last,
+        }
+    }
+
+    /// Goes on with what was carried.
+    pub(super) fn resume(carried: CarriedNumbers) -> Numbered {
+        Numbered {
+            tag: carried.tag,
+            last: carried.last,
+        }
+    }
+
     /// How many of the newest the reader with this cursor has not seen where so many are kept, and whether some
     /// are lost to it.
     pub(super) fn unseen(&self, cursor: Option<&str>, kept: usize) -> (usize, bool) {
@@ -168,6 +185,25 @@ impl Events {
             kept: VecDeque::new(),
             bytes: 0,
             observed: String::new(),
+        }
+    }
+
+    /// Over an upgrade: readers go on as if nothing had happened.
+    pub fn carried(&self) -> CarriedEvents {
+        CarriedEvents {
+            numbers: self.numbered.carried(),
+            kept: self.kept.iter().cloned().collect(),
+            observed: self.observed.clone(),
+        }
+    }
+
+    /// Goes on with what was carried.
+    pub fn resume(carried: CarriedEvents) -> Events {
+        Events {
+            numbered: Numbered::resume(carried.numbers),
+            bytes: carried.kept.iter().map(Vec::len).sum(),
+            kept: carried.kept.into(),
+            observed: carried.observed,
         }
     }
 

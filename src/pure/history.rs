@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use super::events::{Field, Numbered, close_list, put};
+use super::handover::CarriedHistory;
 use super::leaving::Left;
 use super::screen::Screen;
 use super::sgr;
@@ -95,6 +96,40 @@ impl History {
             overlap: 0,
             back: false,
             again: None,
+        }
+    }
+
+    /// Over an upgrade. `begun`: the beginning of a wrapped line whose end is still on the screen.
+    pub fn carried(&self, begun: &str) -> CarriedHistory {
+        let line = |kept: &Kept| (kept.text.to_string(), kept.missing);
+        CarriedHistory {
+            numbers: self.numbered.carried(),
+            lines: self.kept.iter().map(line).collect(),
+            overlap: self.overlap,
+            back: self.back,
+            again: self.again.clone(),
+            begun: begun.to_owned(),
+        }
+    }
+
+    /// Goes on with what was carried, in front of this screen.
+    pub fn resume(carried: CarriedHistory, screen: &Screen) -> History {
+        let kept = carried.lines.into_iter().map(|(text, missing)| Kept {
+            text: text.into_boxed_str(),
+            missing,
+        });
+        let kept: VecDeque<Kept> = kept.collect();
+        let alternate = screen.alternate();
+        let shown = alternate.then(|| screen.lines().into_iter().map(Row::of).collect());
+        History {
+            numbered: Numbered::resume(carried.numbers),
+            bytes: kept.iter().map(|line| line.text.len()).sum(),
+            kept,
+            shown: shown.unwrap_or_default(),
+            alternate,
+            overlap: carried.overlap,
+            back: carried.back,
+            again: carried.again,
         }
     }
 

@@ -73,6 +73,16 @@ impl fmt::Write for Sink {
 }
 
 impl Leaving {
+    /// Goes on behind the beginning of a line.
+    pub fn behind(begun: String) -> Leaving {
+        let mut leaving = Leaving {
+            open: !begun.is_empty(),
+            ..Leaving::default()
+        };
+        leaving.line.text = begun;
+        leaving
+    }
+
     /// More output waits: rows beyond [`KEPT_MAX`] in a second are counted and not kept.
     pub fn hurry(&mut self, hurry: bool) {
         self.hurry = hurry;

@@ -279,11 +279,20 @@ impl Screen {
     }
 
     /// The screen that was drawn and carried so.
-    pub fn redrawn(size: TermSize, carried: CarriedScreen, drawing: &[u8]) -> Screen {
+    ///
+    /// `begun` is the beginning of a wrapped line whose end is on it. What leaves the screen while it is drawn has left
+    /// it before.
+    pub fn redrawn(
+        size: TermSize,
+        carried: CarriedScreen,
+        drawing: &[u8],
+        begun: String,
+    ) -> Screen {
         let mut screen = Screen::new(size);
         screen.feed(drawing);
         screen.fed += carried.revision;
         let ears = screen.parser.callbacks_mut();
+        ears.leaving = Leaving::behind(begun);
         ears.title = carried.title;
         ears.said = carried.said.and_then(|word| Said::of(word.as_bytes()));
         ears.said_working = carried.said_working;
@@ -596,7 +605,7 @@ mod tests {
                 let Some(drawing) = original.drawing() else {
                     continue;
                 };
-                let mut double = Screen::redrawn(size, original.carried(), &drawing);
+                let mut double = Screen::redrawn(size, original.carried(), &drawing, String::new());
                 let alike = |a: &Screen, b: &Screen| {
                     let state = |s: &Screen| s.parser.screen().state_formatted();
                     a.text() == b.text() && a.cursor() == b.cursor() && state(a) == state(b)

@@ -219,7 +219,10 @@ async fn live(
         changes: Changes::default(),
         records: Records::default(),
         journal,
-        events: Events::new(tag),
+        events: match goes_on {
+            true => Events::resume(std::mem::take(&mut taken.events)),
+            false => Events::new(tag),
+        },
         recording: None,
         recording_trouble: None,
         typed: None,
@@ -753,8 +756,8 @@ impl AtWork {
             }
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
-            "record" => self.take_record(client, &request),
             "keys" => self.take_keys(client, &request),
+            "record" => self.take_record(client, &request),
             "upgrade" => self.take_upgrade(client, &request),
             "attach" => self.take_attach(client, peer, &request),
             "input" => self.take_input(client, &request),

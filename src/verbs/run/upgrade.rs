@@ -219,6 +219,7 @@ impl AtWork {
         let mut batch = Batch::default();
         self.pump.take(&mut batch);
         self.take_batch(&batch);
+        self.harness.catch_up();
         let failed = match self.drawing() {
             Err(why) => why,
             // The last bytes may have begun something.
@@ -309,6 +310,7 @@ impl AtWork {
             panics: self.panics,
             hooks: self.hooks.clone(),
             harness: self.harness.carried(now()),
+            events: self.events.carried(),
             waiting: self.waiting.iter().map(|(a, c)| (a.0, c.0)).collect(),
             polls: self.carried_polls(),
             ..Handover::default()
