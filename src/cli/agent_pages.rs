@@ -50,7 +50,7 @@ Without CMD it is MOSAIC_AGENT_COMMAND. Ends with the runtime's own exit code.
 Options
   --size COLSxROWS    of the terminal CMD gets if there is none here (120x40)
   --record            record its terminal to recordings/ of the run directory; --record=FILE, or =DIR: there
-  --record-max BYTES  of a file (16777216)
+  --record-max BYTES  of a file (16777216; at least 262144)
   --record-input      also what is typed, passwords included
 
 Examples

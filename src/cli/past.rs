@@ -235,7 +235,7 @@ one begins with the screen. Start and stop need the control power. From the firs
 
 Options
   --file FILE|DIR     where to; recordings/ of the run directory if not given
-  --max-size BYTES    of a file (16M); K, M and G are understood
+  --max-size BYTES    of a file (16M, at least 256K); K, M and G are understood
   --input             also what is typed, passwords included
   --json              the agent's status
 

@@ -22,7 +22,7 @@ use crate::pure::wire::Recorded;
 const MAX: u64 = 16 * 1024 * 1024;
 
 /// A smaller file would hold little more than its first screen.
-const MAX_LEAST: u64 = 64 * 1024;
+const MAX_LEAST: u64 = 4 * BUFFER as u64;
 
 /// So many full files are kept beside the one that is being written.
 const KEPT: u32 = 4;
@@ -71,19 +71,27 @@ impl Recording {
             flush_at: None,
             runtime: runtime.to_owned(),
         };
-        recording.begin(screen);
-        recording.flush(screen)?;
+        recording.begin(screen)?;
         Ok(recording)
     }
 
     /// The beginning of a file: from here on it plays by itself.
-    fn begin(&mut self, screen: &Screen) {
+    fn begin(&mut self, screen: &Screen) -> io::Result<()> {
         let now = Instant::now();
         let seconds = unix_ms(SystemTime::now()) / 1_000;
         self.tape = Tape::new(now);
         self.buffer = header_line(screen.size(), &self.runtime, seconds).into_bytes();
         let drawing = screen.drawing().unwrap_or_default();
         self.tape.add(&mut self.buffer, now, "o", &drawing);
+        self.written = 0;
+        self.write()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
     }
 
     /// Adds an event. The screen has taken it already.
@@ -111,14 +119,10 @@ impl Recording {
     /// As [`Recording::add`].
     pub fn flush(&mut self, screen: &Screen) -> io::Result<()> {
         self.flush_at = None;
-        self.file.write_all(&self.buffer)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.write()?;
         if self.written + BUFFER as u64 > self.max {
             self.file = next_file(&self.path)?;
-            self.written = 0;
-            self.begin(screen);
-            self.flush_at = Some(Instant::now());
+            self.begin(screen)?;
         }
         Ok(())
     }
