@@ -145,6 +145,8 @@ pub enum Region {
     Above,
     /// The rows below the composer.
     Below,
+    /// The composer's own rows.
+    Inside,
     /// The window title.
     Title,
 }
@@ -165,10 +167,15 @@ pub struct Sign {
 }
 
 impl Sign {
-    fn read(table: &Table<'_, '_>) -> Result<Sign, String> {
+    /// Reads one table of the profile.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and key.
+    pub fn read(table: &Table<'_, '_>) -> Result<Sign, String> {
         let regions = [
             ("above", Region::Above),
             ("below", Region::Below),
+            ("inside", Region::Inside),
             ("title", Region::Title),
         ];
         Ok(Sign {
@@ -378,6 +385,8 @@ impl Profile {
             quit: root.texts("quit")?,
             shells: root.texts("shells")?,
         };
+        // Read by whoever resets an agent (`reset::rule`), which its sidecar does not.
+        root.skip("reset");
         root.finish()?;
         let composer = &profile.composer;
         match (composer.shape, composer.rule, composer.prompt) {
