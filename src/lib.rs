@@ -35,6 +35,7 @@
 //! a launch     verbs::launch -> os::tmux new-session -> verbs::run; environment and readiness by verbs::handoff
 //! a unit       verbs::supervise -> `launch` as a child -> os::pidfd, verbs::ask -> os::notify -> systemd
 //!              verbs::launch -> verbs::scope -> os::systemd: the pane's process gets a scope of its own
+//! a fleet      verbs::ps -> os::{crowd, bus, tmux, locks, process} -> pure::roster (rows, flags) -> table, JSON, or screen
 //! ```
 //!
 //! Open [`verbs::run`] first: the one loop in which all of it happens.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use nix::libc::SIGTERM;
 use support::runtimes::{available, skip};
-use support::{FLEET, LATER, Managed, SOON, Sandbox, code, get, kill, ms, until};
+use support::{FLEET, LATER, Managed, Pane, SOON, Sandbox, code, get, kill, ms, until};
 use trials::Stub;
 
 /// Asks in a cooked terminal without echo, and tells what it was answered, up to the answer that ends with `$2`.
@@ -243,6 +243,57 @@ fn works_as_a_plain_child(runtime: &str) {
 #[test]
 fn pi_works_as_a_plain_child() {
     works_as_a_plain_child("pi");
+}
+
+/// A person in a terminal takes a headless runtime over, writes a draft, and submits it.
+fn can_be_attached_to(runtime: &str) {
+    let Some((_home, stub, command)) = prepared(runtime) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let running = sandbox.start(&["run", "a", "--", &command]);
+    wait_ready(&sandbox);
+    let mut attach = sandbox.command(FLEET);
+    attach.args(["attach", "a"]);
+    let mut person = Pane::start(attach, (120, 41));
+    person.wait_screen("Ctrl-] leaves", SOON);
+    person.write("Is this h\u{e1}lf a thought.".as_bytes());
+    person.wait_screen("Is this h\u{e1}lf a thought.", SOON);
+    let sent = sandbox.agent(&["send", "--verify", "a", "-m", "from a machine"]);
+    assert!(sent.stdout.starts_with("occupied"), "{sent:?}");
+    person.write(b"\r");
+    until(LATER, "the model has got it", || {
+        stub.got("Is this h\u{e1}lf a thought.").is_some()
+    });
+    wait_ready(&sandbox);
+    person.write(b"\x1d");
+    assert_eq!(person.wait_exit(SOON), 0);
+    assert!(person.is_as_found());
+    let verified = sandbox.agent(&["verify", "a", "--contains", "lf a thought"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    kill(running.pid(), SIGTERM);
+    running.wait(SOON);
+    sandbox.wait_empty(SOON);
+}
+
+#[test]
+fn a_person_can_be_attached_to_pi() {
+    can_be_attached_to("pi");
+}
+
+#[test]
+fn a_person_can_be_attached_to_codex() {
+    can_be_attached_to("codex");
+}
+
+#[test]
+fn a_person_can_be_attached_to_claude() {
+    can_be_attached_to("claude");
+}
+
+#[test]
+fn a_person_can_be_attached_to_opencode() {
+    can_be_attached_to("opencode");
 }
 
 #[test]

@@ -89,6 +89,18 @@ fn a_row_joins_all_that_is_known_of_an_agent() {
 }
 
 #[test]
+fn panes_are_found_where_the_environment_names_no_locale() {
+    let mut sandbox = sandbox();
+    sandbox.unset("LANG");
+    launch(&sandbox, "coder0");
+    let row = sandbox.row("coder0");
+    assert_eq!(
+        (&row["pane"], &row["session"]),
+        (&json!("alive"), &json!("coder0"))
+    );
+}
+
+#[test]
 fn an_agent_that_is_described_and_was_never_started_has_a_row() {
     let sandbox = sandbox();
     env_file(&sandbox, "coder1.env", "MOSAIC_AGENT_RUNTIME=claude\n");
@@ -315,9 +327,11 @@ fn a_unit_is_shown_with_its_restarts_and_flagged_while_a_reboot_would_end_it() {
     assert!(why.is_none_or(|why| why.contains("enable-linger")));
     kill(fleet.pid("coder0", "sidecar"), libc::SIGKILL);
     let row = managed.wait_row("coder0", "it was restarted and is up", |row| {
-        row["unit"]["restarts"] == 1 && row["health"] == "healthy"
+        row["unit"]["restarts"] == 1
+            && row["unit"]["active"] == "active"
+            && row["health"] == "healthy"
     });
-    assert_eq!(row["unit"]["active"], "active", "{row:#}");
+    assert_eq!(flagged(&row, "orphan"), None);
     // The holder's own session is nobody's business.
     assert_eq!(managed.find_row("_holder"), None);
 }

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 
 use serde_json::Value;
-use support::{Demo, FLEET, Output, Running, SOON, Sandbox, until};
+use support::{Demo, FLEET, Output, Receipt, Running, SOON, Sandbox, until};
 
 /// Starts `mosaic-fleet reset`.
 fn resetting(sandbox: &Sandbox, options: &[&str]) -> Running {
@@ -140,6 +140,23 @@ fn a_dialog_gets_no_key() {
     );
     assert_eq!(demo.log.of("answer").len(), 0);
     demo.sandbox.wait_state(Demo::NAME, "blocked");
+}
+
+#[test]
+fn a_message_that_is_held_is_not_reset_away() {
+    let demo = Demo::ready(&[]);
+    demo.pane.write(b"mine");
+    demo.pane.wait_screen("mine", SOON);
+    let held = demo.sending("for later", &["--when", "draft=wait"]);
+    until(SOON, "the message is held", || {
+        demo.sandbox.status(Demo::NAME)["held"] == 1
+    });
+    let (code, json) = reset(&demo.sandbox, &[]);
+    assert_eq!(code, 75, "{json:#}");
+    demo.pane.write(b"\x15");
+    assert_eq!(Receipt::of(held.wait(support::LATER)).verdict(), "accepted");
+    demo.wait_ready();
+    assert_eq!(reset(&demo.sandbox, &[]).0, 0);
 }
 
 #[test]

@@ -128,6 +128,56 @@ fn forgets(runtime: &str, twice: Twice) {
     );
 }
 
+/// Where the runtime's record cannot be read, the screen has to do: a profile without a record stands in for that.
+#[test]
+fn codex_and_claude_are_also_reset_by_what_the_screen_shows() {
+    for (runtime, profile, reset) in [
+        (
+            "codex",
+            include_str!("../src/pure/profiles/codex.toml"),
+            include_str!("../src/pure/profiles/reset/codex.toml"),
+        ),
+        (
+            "claude",
+            include_str!("../src/pure/profiles/claude.toml"),
+            include_str!("../src/pure/profiles/reset/claude.toml"),
+        ),
+    ] {
+        if let Err(why) = available(runtime) {
+            skip(runtime, &why);
+            continue;
+        }
+        by_the_screen(runtime, &format!("{profile}\n{reset}"));
+    }
+}
+
+fn by_the_screen(runtime: &str, profile: &str) {
+    let is_of_a_record =
+        |line: &&str| line.starts_with("session = ") || line.starts_with("open = ");
+    let blind: Vec<&str> = profile.lines().filter(|l| !is_of_a_record(l)).collect();
+    let mut rig = Rig::new();
+    let dir = rig.sandbox.home().join(".config/mosaic/agent/profiles");
+    std::fs::create_dir_all(&dir).expect("a directory");
+    std::fs::write(dir.join("own.toml"), blind.join("\n")).expect("a profile");
+    let command = rig.prepare(runtime);
+    rig.launch(runtime, &command);
+    say(&rig, "remember the amber heron");
+    let (code, json) = reset(&rig);
+    assert_eq!(code, 0, "{runtime}: {json:#}\n{}", rig.screen());
+    assert!(
+        json["evidence"][0]
+            .as_str()
+            .is_some_and(|e| e.starts_with("the screen")),
+        "{json:#}"
+    );
+    say(&rig, "what do you remember");
+    assert!(
+        !last_turn(&rig).contains("amber heron"),
+        "{}",
+        last_turn(&rig)
+    );
+}
+
 fn reset_now(rig: &Rig) -> (i32, Value) {
     let output = rig.sandbox.start(&["reset", "--json", "trial"]).wait(LATER);
     (output.code, output.json())

@@ -291,3 +291,56 @@ fn a_stopped_sidecar_is_not_waited_for() {
     support::kill(sidecar, 18);
     demo.sandbox.wait_state(Demo::NAME, "ready");
 }
+
+#[test]
+fn a_stopped_sidecar_that_cannot_take_one_more_connection_is_not_waited_for() {
+    let demo = Demo::ready(&[]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    let sidecar = demo.pane.pid();
+    support::kill(sidecar, nix::libc::SIGSTOP);
+    until(SOON, "it is stopped", || {
+        support::process_state(sidecar) == Some('T')
+    });
+    // Whoever comes when nobody is accepted any more would wait in `connect`.
+    let mut waiting = Vec::new();
+    while let Some(stream) = connects_at_once(&socket) {
+        waiting.push(stream);
+        assert!(waiting.len() < 10_000, "there is always room for one more");
+    }
+    let status = demo.sandbox.agent(&["status", Demo::NAME]);
+    assert_eq!(status.code, LATER_CODE, "{status:?}");
+    drop(waiting);
+    support::kill(sidecar, nix::libc::SIGCONT);
+    demo.wait_ready();
+}
+
+/// Try again later.
+const LATER_CODE: i32 = 75;
+
+/// A connection, if one can be had without waiting.
+fn connects_at_once(path: &Path) -> Option<UnixStream> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+    use std::os::fd::AsRawFd;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("a socket");
+    let address = UnixAddr::new(path).expect("an address");
+    connect(fd.as_raw_fd(), &address).ok()?;
+    Some(UnixStream::from(fd))
+}
+
+#[test]
+fn a_heartbeat_under_another_name_leads_to_nobody() {
+    let demo = Demo::ready(&[]);
+    let (mine, other) = (
+        demo.sandbox.heartbeat_path(Demo::NAME),
+        demo.sandbox.heartbeat_path("other"),
+    );
+    // As a copy or a backup that was restored leaves it.
+    std::fs::copy(mine, other).expect("a copy");
+    let sent = demo
+        .sandbox
+        .agent(&["send", "--verify", "other", "-m", "for somebody else"]);
+    assert_eq!(sent.code, 3, "{sent:?}");
+    assert!(sent.stdout.contains("is the agent demo"), "{sent:?}");
+    assert_eq!(demo.log.taken(), [""; 0]);
+}

@@ -192,6 +192,47 @@ fn the_model_of_the_screen_misses_nothing_that_is_drawn_meanwhile() {
 }
 
 #[test]
+fn what_has_left_the_screen_and_what_has_happened_are_still_known() {
+    let sandbox = Sandbox::new();
+    let script = sandbox.script(
+        "prints",
+        "#!/bin/bash\nseq -f '%04g has left' 1 200\nuntil [ -e \"$1\" ]; do sleep 0.02; done\nseq -f '%04g came later' 1 100\nexec sleep 1000\n",
+    );
+    let go = sandbox.path("go").display().to_string();
+    let pane = Pane::run(&sandbox, "a", &[script.to_str().expect("a path"), &go]);
+    pane.wait_text("0200 has left", SOON);
+    let mut client = Client::greeted(&sandbox.socket("a"));
+    let history = get(SOON, "all of it has been seen", || {
+        let history = client.ask(&json!({"op": "history"}));
+        history["screen"]
+            .to_string()
+            .contains("0200 has left")
+            .then_some(history)
+    });
+    let happened = client.ask(&json!({"op": "events"}));
+    upgraded(upgrade(&sandbox, "a", &next_binary(&sandbox), &[]));
+    let after = client.ask(&json!({"op": "history"}));
+    for same in ["lines", "next", "screen"] {
+        assert_eq!(after[same], history[same], "{same}");
+    }
+    let news = client.ask(&json!({"op": "events", "cursor": happened["next"]}));
+    assert_eq!(news["lost"], false);
+    let kinds = news["events"].as_array().expect("events").iter();
+    let kinds: Vec<&str> = kinds.filter_map(|event| event["kind"].as_str()).collect();
+    assert_eq!(kinds, ["control", "upgrade"]);
+    // Every line that leaves from here on is behind those before, once.
+    fs::write(&go, "").expect("a file");
+    pane.wait_text("0100 came later", SOON);
+    let tail = get(SOON, "all of it has been seen", || {
+        let tail = sandbox.agent(&["tail", "a"]).stdout;
+        tail.contains("0100 came later").then_some(tail)
+    });
+    let wanted = (1..=200).map(|n| format!("{n:04} has left"));
+    let wanted = wanted.chain((1..=100).map(|n| format!("{n:04} came later")));
+    assert_eq!(tail.lines().collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+}
+
+#[test]
 fn messages_that_wait_and_who_waits_for_them_come_along() {
     let demo = Demo::ready(&["--turn-ms", "3000"]);
     demo.submit("a long turn");

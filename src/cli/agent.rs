@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
@@ -26,46 +25,21 @@ pub struct RunOptions {
     pub shown_as: Option<String>,
     /// The size of the runtime's terminal where there is no terminal here.
     pub size: Option<TermSize>,
+    /// Whether its terminal is recorded, and how.
+    pub record: RecordOptions,
     /// The runtime's command, if given after `--`.
     pub command: Vec<OsString>,
 }
 
-/// Where the message comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
-    /// Given with `-m`.
-    Text(String),
-    /// A file.
-    File(PathBuf),
-    /// Standard input.
-    Stdin,
-}
-
-/// What `send` was asked for.
-#[derive(Debug, Clone)]
-pub struct SendOptions {
-    /// To whom.
-    pub name: AgentName,
-    /// What.
-    pub body: Body,
-    /// Wait for the verdict.
-    pub verify: bool,
-    /// How long it may wait for its turn.
-    pub timeout: Option<Duration>,
-    /// Who writes; found out if not given.
-    pub from: Option<String>,
-    /// Type the message without a preamble.
-    pub bare: bool,
-    /// The message's id.
-    pub id: Option<String>,
-    /// `hold`, `type` or `refuse`.
-    pub when_busy: Option<String>,
-    /// `refuse` or `wait`.
-    pub when_draft: Option<String>,
-    /// The tmux socket the agent must be on (`tmux -L`).
-    pub tmux: Option<String>,
-    /// The host the agent is on, as ssh knows it.
-    pub host: Option<String>,
+/// How a terminal is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct RecordOptions {
+    /// A file, or a directory for one; empty for the usual place; none if it was not asked for.
+    pub path: Option<PathBuf>,
+    /// What is typed is recorded, too.
+    pub input: bool,
+    /// Most bytes of a file.
+    pub max: Option<u64>,
 }
 
 /// What the command line asks for.
@@ -79,30 +53,6 @@ pub enum Verb {
     Page(&'static str),
     /// Be the sidecar.
     Run(RunOptions),
-    /// Deliver a message.
-    Send {
-        /// The message and how to treat it.
-        options: SendOptions,
-        /// Print the receipt as JSON.
-        json: bool,
-        /// Print nothing.
-        quiet: bool,
-    },
-    /// Ask for a message's verdict.
-    Verify {
-        /// The agent.
-        name: AgentName,
-        /// The message's id.
-        id: Option<String>,
-        /// Or a part of its text.
-        contains: Option<String>,
-        /// Only messages after this moment.
-        since: Option<SystemTime>,
-        /// Print the receipt as JSON.
-        json: bool,
-        /// Print nothing.
-        quiet: bool,
-    },
     /// Tell the sidecar what the runtime's own hook says, with these arguments.
     Hook(Vec<OsString>),
     /// What `mosaic-fleet` does, with this verb and these arguments.
@@ -139,16 +89,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     match verb.as_str() {
         "help" => Ok(Verb::Overview),
         "run" => read_run(&mut parser),
-        "send" => {
-            let args: Vec<OsString> = parser.raw_args()?.collect();
-            match read_send(&mut lexopt::Parser::from_args(args.clone()))? {
-                Verb::Send { options, .. } if options.host.is_some() || options.tmux.is_some() => {
-                    of_fleet("send", args)
-                }
-                verb => Ok(verb),
-            }
-        }
-        "verify" => read_verify(&mut parser),
         "hook" => read_hook(&mut parser),
         other if help::find(OF_FLEET, other).is_some() => {
             of_fleet(other, parser.raw_args()?.collect())
@@ -159,10 +99,6 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
 
 fn agent(value: OsString) -> Result<AgentName, lexopt::Error> {
     AgentName::new(&value.string()?).map_err(Into::into)
-}
-
-fn needed(name: Option<AgentName>) -> Result<AgentName, lexopt::Error> {
-    name.ok_or_else(|| "which agent? A name is missing".into())
 }
 
 fn page(verb: &str) -> Verb {
@@ -178,6 +114,11 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("can-take-over") => options.can_take_over = true,
             Long("size") => options.size = Some(TermSize::parse(&parser.value()?.string()?)?),
             Long("as") => options.shown_as = Some(parser.value()?.string()?),
+            Long("record") => {
+                options.record.path = Some(parser.optional_value().unwrap_or_default().into());
+            }
+            Long("record-input") => options.record.input = true,
+            Long("record-max") => options.record.max = Some(parser.value()?.parse()?),
             Long("help") | Short('h') => return Ok(page("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);
@@ -195,87 +136,6 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     Ok(Verb::Run(options))
 }
 
-pub(super) fn read_send(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut body, mut json, mut quiet) = (None, None, false, false);
-    let (mut verify, mut timeout, mut from, mut bare, mut id) = (false, None, None, false, None);
-    let (mut when_busy, mut when_draft, mut tmux, mut host) = (None, None, None, None);
-    while let Some(arg) = parser.next()? {
-        let mut given = None;
-        match arg {
-            Short('m') | Long("message") => given = Some(Body::Text(parser.value()?.string()?)),
-            Short('f') | Long("file") => given = Some(Body::File(PathBuf::from(parser.value()?))),
-            Value(value) if value == "-" => given = Some(Body::Stdin),
-            Long("verify") => verify = true,
-            Long("timeout") => timeout = Some(seconds(&parser.value()?.string()?)?),
-            Long("from") => from = Some(parser.value()?.string()?),
-            Short('L') | Long("tmux") => tmux = Some(parser.value()?.string()?),
-            Short('H') | Long("host") => host = Some(parser.value()?.string()?),
-            Long("no-preamble") => bare = true,
-            Long("id") => id = Some(message_id(parser.value()?.string()?)?),
-            Long("when") => match parser.value()?.string()?.split_once('=') {
-                Some(("busy", how @ ("hold" | "type" | "refuse"))) => {
-                    when_busy = Some(how.to_owned())
-                }
-                Some(("draft", how @ ("refuse" | "wait"))) => when_draft = Some(how.to_owned()),
-                _ => return Err("--when takes busy=hold|type|refuse or draft=refuse|wait".into()),
-            },
-            Long("json") => json = true,
-            Long("quiet") | Short('q') => quiet = true,
-            Long("help") | Short('h') => return Ok(page("send")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-        if given.is_some() && std::mem::replace(&mut body, given).is_some() {
-            return Err("one message at a time: -m, -f or -".into());
-        }
-    }
-    Ok(Verb::Send {
-        options: SendOptions {
-            name: needed(name)?,
-            body: body.ok_or("what to send? Use -m TEXT, -f FILE, or - for standard input")?,
-            verify,
-            timeout,
-            from,
-            bare,
-            id,
-            when_busy,
-            when_draft,
-            tmux,
-            host,
-        },
-        json,
-        quiet,
-    })
-}
-
-fn read_verify(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut id, mut contains, mut since) = (None, None, None, None);
-    let (mut json, mut quiet) = (false, false);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("id") => id = Some(message_id(parser.value()?.string()?)?),
-            Long("contains") => contains = Some(parser.value()?.string()?),
-            Long("since") => since = Some(moment(&parser.value()?.string()?)?),
-            Long("json") => json = true,
-            Long("quiet") | Short('q') => quiet = true,
-            Long("help") | Short('h') => return Ok(page("verify")),
-            Value(value) if name.is_none() => name = Some(agent(value)?),
-            other => return Err(other.unexpected()),
-        }
-    }
-    if id.is_none() && contains.as_ref().is_none_or(String::is_empty) {
-        return Err("which message? Use --id ID or --contains TEXT".into());
-    }
-    Ok(Verb::Verify {
-        name: needed(name)?,
-        id,
-        contains,
-        since,
-        json,
-        quiet,
-    })
-}
-
 fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let args: Vec<OsString> = parser.raw_args()?.collect();
     Ok(match args.as_slice() {
@@ -287,49 +147,6 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
     let verb = std::iter::once(verb.into());
     Ok(Verb::OfFleet(verb.chain(args).collect()))
-}
-
-/// An id is printed, logged and compared: short, and nothing but visible ASCII.
-fn message_id(id: String) -> Result<String, lexopt::Error> {
-    if id.is_empty() || id.len() > 128 || !id.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("an id has 1 to 128 visible ASCII characters and no blanks".into());
-    }
-    Ok(id)
-}
-
-/// Seconds, with a fraction if need be: `30`, `2.5`, `10s`.
-pub(super) fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
-    let number = text.strip_suffix('s').unwrap_or(text);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let is_digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let ms = format!("{fraction:0<3.3}");
-    let read = (is_digits(whole) && is_digits(fraction))
-        .then(|| Some((whole.parse::<u32>().ok()?, ms.parse::<u64>().ok()?)))
-        .flatten();
-    read.map(|(s, ms)| Duration::from_secs(s.into()) + Duration::from_millis(ms))
-        .ok_or_else(|| format!("{text:?} is no number of seconds").into())
-}
-
-/// `90s`, `10m`, `2h` ago, or an RFC 3339 moment.
-fn moment(text: &str) -> Result<SystemTime, lexopt::Error> {
-    let ago = |number: &str, unit: u64| {
-        let n = number.parse::<u64>().ok()?.checked_mul(unit)?;
-        SystemTime::now().checked_sub(Duration::from_secs(n))
-    };
-    let found = if let Some(n) = text.strip_suffix('s') {
-        ago(n, 1)
-    } else if let Some(n) = text.strip_suffix('m') {
-        ago(n, 60)
-    } else if let Some(n) = text.strip_suffix('h') {
-        ago(n, 3_600)
-    } else {
-        chrono::DateTime::parse_from_rfc3339(text)
-            .ok()
-            .map(|t| t.with_timezone(&chrono::Utc).into())
-    };
-    found.ok_or_else(|| {
-        format!("{text:?} is neither like 90s, 10m or 2h nor an RFC 3339 moment").into()
-    })
 }
 
 #[cfg(test)]
@@ -354,19 +171,7 @@ mod tests {
 
     #[test]
     fn wrong_words_are_usage_errors_and_nothing_else() {
-        for line in [
-            "fly",
-            "send",
-            "send a/b -m x",
-            "send a",
-            "send a -m x -",
-            "send a -m x --when busy=maybe",
-            "send a -m x --timeout soon",
-            "verify a",
-            "verify a --contains= ",
-            "run a b",
-            "send a -m x --id a\u{e9}",
-        ] {
+        for line in ["fly", "run a b", "run a/b", "run --nope a"] {
             match verb(line) {
                 Err(failure) => assert_eq!(failure.exit, exit::USAGE, "{line}"),
                 Ok(verb) => panic!("{line}: {verb:?}"),

@@ -3,19 +3,20 @@
 /// The verbs that this binary performs, one line each; their pages are in `agent_pages`, which only `mosaic-fleet` has.
 pub const OWN: &[&str] = &[
     "mosaic-agent run NAME [-- CMD ARG...]: be the sidecar of CMD in this terminal, or without one",
-    "mosaic-agent send NAME [-m TEXT | -f FILE | -]: type a message, tell what became of it",
-    "mosaic-agent verify NAME (--id ID | --contains TEXT): the verdict of a message, whoever typed it",
     "mosaic-agent hook [EVENT] [JSON]: what a runtime's own hook calls: tells the sidecar, always silent, always 0",
 ];
 
 /// The verbs that `mosaic-fleet` performs when this binary is asked: one line each, its page has the rest.
 pub const OF_FLEET: &[&str] = &[
     "mosaic-agent launch NAME: make the tmux session that runs `run NAME`; idempotent",
+    "mosaic-agent send NAME [-m TEXT | -f FILE | -]: type a message, tell what became of it",
+    "mosaic-agent verify NAME (--id ID | --contains TEXT): the verdict of a message, whoever typed it",
     "mosaic-agent status NAME: what the agent is doing, and why we think so",
     "mosaic-agent probe NAME: the same, after a fresh look at its processes; also writes a heartbeat",
     "mosaic-agent explain (NAME | --cast FILE.cast): which rules fire on a screen, and why the state is what it is",
     "mosaic-agent tail NAME: the screen and what has left it, as text",
     "mosaic-agent events NAME: what happens to it, as JSON lines",
+    "mosaic-agent record NAME start|stop|status: record its terminal, for asciinema and replay",
     "mosaic-agent watch NAME: its screen, live and read-only; never resizes it",
     "mosaic-agent attach NAME: take it over; one at a time",
     "mosaic-agent screen NAME: its screen now, as text, cells or a picture",

@@ -49,49 +49,13 @@ Without CMD it is MOSAIC_AGENT_COMMAND. Ends with the runtime's own exit code.
 
 Options
   --size COLSxROWS    of the terminal CMD gets if there is none here (120x40)
+  --record            record its terminal to recordings/ of the run directory; --record=FILE, or =DIR: there
+  --record-max BYTES  of a file (16777216)
+  --record-input      also what is typed, passwords included
 
 Examples
   mosaic-agent run demo -- mosaic-fleet demo-tui
   mosaic-agent run --size 100x30 coder0 -- pi </dev/null >/dev/null
-",
-    "mosaic-agent send NAME [-m TEXT | -f FILE | -]: type a message, tell what became of it
-
-Options
-  -m, --message TEXT  the message
-  -f, --file FILE     the message is in a file; -: on standard input
-  --verify            wait for the verdict (else: hand over, and ask `verify` later)
-  --timeout SECONDS   how long it may wait for its turn (30; a day without --verify)
-  --from LABEL        who writes, for the preamble (host, and agent or user)
-  --no-preamble       type the message as it is
-  --id ID             the same id is never typed twice
-  --when busy=hold|type|refuse
-                      while a turn runs (hold)
-  --when draft=refuse|wait
-                      while somebody's draft is there (refuse)
-  -L, --tmux SOCKET   only if the agent is on this tmux socket
-  -H, --host USER@HOST
-                      to the agent of that name there, over ssh (docs/sending.md)
-  --json              print the receipt as JSON
-  -q, --quiet         print nothing; the exit code says it
-
-Examples
-  mosaic-agent send --verify coder0 -m 'run the tests'
-  git diff | mosaic-agent send --verify --json coder0 -
-  mosaic-agent send --id build-17 --when busy=refuse coder0 -f report.txt
-  mosaic-agent send -H ann@box --verify coder0 -m 'the build is broken'
-",
-    "mosaic-agent verify NAME (--id ID | --contains TEXT): the verdict of a message, whoever typed it
-
-Options
-  --id ID             the message with this id
-  --contains TEXT     the newest message with this in it
-  --since WHEN        only after this: 90s, 10m or 2h ago, or an RFC 3339 moment
-  --json              print the receipt as JSON
-  -q, --quiet         print nothing; the exit code says it
-
-Examples
-  mosaic-agent verify coder0 --id build-17
-  mosaic-agent verify coder0 --contains 'run the tests' --since 10m
 ",
     "mosaic-agent hook [EVENT] [JSON]: what a runtime's own hook calls: tells the sidecar, always silent, always 0
 

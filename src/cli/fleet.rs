@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::agent::{self, SendOptions, seconds};
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
+use super::send::{self, seconds};
 use super::{agent_help, agent_pages};
 use super::{past, show, viewing};
 use crate::failure::{Failure, exit};
@@ -86,15 +86,8 @@ pub enum Verb {
     Upgrade(super::upgrade::Options),
     /// Look at one agent, or take it over.
     View(viewing::Verb),
-    /// Deliver a message, to one tmux socket only or to another host if that was asked for.
-    Send {
-        /// The message and how to treat it.
-        options: SendOptions,
-        /// Print the receipt as JSON.
-        json: bool,
-        /// Print nothing.
-        quiet: bool,
-    },
+    /// Deliver a message, or say what became of one.
+    Send(send::Verb),
     /// Be a tool server for a runtime.
     Mcp,
     /// Say what is wrong with this installation.
@@ -219,7 +212,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "hooks" => read_hooks(&mut parser, page),
         "replay" => read_replay(&mut parser, page),
         "units" => read_units(&mut parser, page),
-        "send" => read_send(&mut parser, page),
+        "send" => send::read_send(&mut parser)
+            .map(|verb| verb.map_or_else(|| Verb::Help(page.into()), Verb::Send)),
+        "verify" => send::read_verify(&mut parser)
+            .map(|verb| verb.map_or_else(|| Verb::Help(page.into()), Verb::Send)),
         "stop" | "restart" => read_stop(&mut parser, &verb, page),
         "events" => Ok(match past::read_events(&mut parser)? {
             Some(options) => Verb::Past(past::Verb::Events(options)),
@@ -233,6 +229,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
         "explain" => show::read_explain(&mut parser)
             .map(|shown| shown.map_or_else(|| Verb::Help(page.into()), Verb::Show)),
+        "record" => Ok(match past::read_record(&mut parser)? {
+            Some(options) => Verb::Past(past::Verb::Record(options)),
+            None => Verb::Help(page.into()),
+        }),
         "launch" => Ok(match super::launch::read(&mut parser)? {
             Some(options) => Verb::Launch(options),
             None => Verb::Help(page.into()),
@@ -443,22 +443,6 @@ fn read_man(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Err
     Ok(Verb::Man {
         page: manual.unwrap_or(Manual::Agent),
         dir,
-    })
-}
-
-/// The same words as for `mosaic-agent send`, which becomes us for some of them.
-fn read_send(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::Error> {
-    Ok(match agent::read_send(parser)? {
-        agent::Verb::Send {
-            options,
-            json,
-            quiet,
-        } => Verb::Send {
-            options,
-            json,
-            quiet,
-        },
-        _ => Verb::Help(page.into()),
     })
 }
 

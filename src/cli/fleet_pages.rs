@@ -64,6 +64,7 @@ Examples
 ",
     super::past::TAIL_PAGE,
     super::past::EVENTS_PAGE,
+    super::past::RECORD_PAGE,
     "mosaic-fleet launch [NAME]: make the tmux session that runs `mosaic-agent run NAME`; idempotent
 
 Returns when the agent is up, or with the reason why it is not. Without NAME it is MOSAIC_AGENT_NAME.
@@ -141,16 +142,14 @@ Options
 Examples
   mosaic-fleet restart coder0
 ",
-    "mosaic-fleet send NAME [-m TEXT | -f FILE | -]: send, to another host or to one tmux socket only
-
-Takes all that `mosaic-agent send` takes, which becomes this with -L and -H (docs/sending.md).
+    "mosaic-fleet send NAME [-m TEXT | -f FILE | -]: type a message, tell what became of it
 
 Options
   -m, --message TEXT  the message
   -f, --file FILE     the message is in a file; -: on standard input
-  --verify            wait for the verdict
+  --verify            wait for the verdict (else: hand over, and ask `verify` later)
   --timeout SECONDS   how long it may wait for its turn (30; a day without --verify)
-  --from LABEL        who writes, for the preamble
+  --from LABEL        who writes, for the preamble (host, and agent or user)
   --no-preamble       type the message as it is
   --id ID             the same id is never typed twice
   --when busy=hold|type|refuse
@@ -159,13 +158,28 @@ Options
                       while somebody's draft is there (refuse)
   -L, --tmux SOCKET   only if the agent is on this tmux socket
   -H, --host USER@HOST
-                      to the agent of that name there, over ssh
+                      to the agent of that name there, over ssh (docs/sending.md)
   --json              print the receipt as JSON
   -q, --quiet         print nothing; the exit code says it
 
 Examples
-  git diff | mosaic-fleet send -H ann@box --verify coder0 -
-  mosaic-fleet send -L fleet coder0 -m 'run the tests'
+  mosaic-fleet send --verify coder0 -m 'run the tests'
+  git diff | mosaic-fleet send --verify --json coder0 -
+  mosaic-fleet send --id build-17 --when busy=refuse coder0 -f report.txt
+  mosaic-fleet send -H ann@box --verify coder0 -m 'the build is broken'
+",
+    "mosaic-fleet verify NAME (--id ID | --contains TEXT): the verdict of a message, whoever typed it
+
+Options
+  --id ID             the message with this id
+  --contains TEXT     the newest message with this in it
+  --since WHEN        only after this: 90s, 10m or 2h ago, or an RFC 3339 moment
+  --json              print the receipt as JSON
+  -q, --quiet         print nothing; the exit code says it
+
+Examples
+  mosaic-fleet verify coder0 --id build-17
+  mosaic-fleet verify coder0 --contains 'run the tests' --since 10m
 ",
     "mosaic-fleet hooks install|remove|status [RUNTIME]: let claude, codex, pi or opencode itself say what it took
 

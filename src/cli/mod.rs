@@ -14,6 +14,7 @@ pub mod man;
 pub mod past;
 pub mod ps;
 pub mod reset;
+pub mod send;
 pub mod show;
 pub mod upgrade;
 pub mod viewing;

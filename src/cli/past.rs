@@ -14,6 +14,8 @@ pub enum Verb {
     Events(EventsOptions),
     /// Show what was on the screen.
     Tail(TailOptions),
+    /// Record the terminal, or no longer, or say whether it is.
+    Record(RecordOptions),
 }
 
 /// Whose text `tail` shows.
@@ -60,15 +62,27 @@ pub struct EventsOptions {
 }
 
 /// The kinds of events that `--kinds` takes.
-pub const KINDS: [&str; 13] = [
-    "start", "upgrade", "state", "held", "receipt", "observed", "revised", "control", "exit",
-    "beat", "gone", "lost", "back",
+pub const KINDS: [&str; 14] = [
+    "recording",
+    "start",
+    "upgrade",
+    "state",
+    "held",
+    "receipt",
+    "observed",
+    "revised",
+    "control",
+    "exit",
+    "beat",
+    "gone",
+    "lost",
+    "back",
 ];
 
 /// The page of `events`.
 pub const EVENTS_PAGE: &str = "mosaic-fleet events (NAME | --all): what happens, one JSON object a line, until it is interrupted
 
-Kinds: start upgrade state held receipt observed revised control exit; and from here: gone (no sidecar answers any more),
+Kinds: start upgrade state held receipt observed revised control recording exit; and from here: gone (no sidecar answers any more),
 back, lost, beat (only if asked for). A sidecar remembers 256 of them.
 
 Options
@@ -183,4 +197,101 @@ pub fn read_tail(parser: &mut lexopt::Parser) -> Result<Option<TailOptions>, lex
         ansi,
         json,
     }))
+}
+
+/// What is to be done with a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Begin one; one that is being made ends.
+    Start,
+    /// End it.
+    Stop,
+    /// Say whether there is one.
+    Status,
+}
+
+/// What `record` was asked for.
+#[derive(Debug)]
+pub struct RecordOptions {
+    /// The agent.
+    pub name: AgentName,
+    /// What to do.
+    pub what: Record,
+    /// The file, or a directory for it; the usual place if not given.
+    pub file: Option<PathBuf>,
+    /// Also what is typed.
+    pub input: bool,
+    /// Most bytes of a file.
+    pub max: Option<u64>,
+    /// As JSON.
+    pub json: bool,
+}
+
+/// The page of `record`.
+pub const RECORD_PAGE: &str = "mosaic-fleet record NAME (start | stop | status): record its terminal, for `asciinema play` and `replay`
+
+Asciicast 3, mode 0600, on the disk within a second. A full file becomes FILE.1, that FILE.2, up to FILE.4, and the next
+one begins with the screen. Start and stop need the control power. From the first byte on: `mosaic-agent run --record`.
+
+Options
+  --file FILE|DIR     where to; recordings/ of the run directory if not given
+  --max-size BYTES    of a file (16M); K, M and G are understood
+  --input             also what is typed, passwords included
+  --json              the agent's status
+
+Examples
+  mosaic-fleet record coder0 start
+  mosaic-fleet record coder0 start --file a.cast --max-size 4M
+  mosaic-fleet record coder0 stop
+";
+
+/// Reads the arguments of `record`; none: help is wanted.
+pub fn read_record(parser: &mut lexopt::Parser) -> Result<Option<RecordOptions>, lexopt::Error> {
+    let (mut name, mut what, mut file, mut max) = (None, None, None, None);
+    let (mut input, mut json) = (false, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("file") => file = Some(PathBuf::from(parser.value()?)),
+            Long("max-size") => max = Some(bytes(&parser.value()?.string()?)?),
+            Long("input") => input = true,
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok(None),
+            Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
+            Value(value) if what.is_none() => {
+                what = Some(match value.string()?.as_str() {
+                    "start" => Record::Start,
+                    "stop" => Record::Stop,
+                    "status" => Record::Status,
+                    other => return Err(format!("record {other:?}? start, stop or status").into()),
+                });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    let what = what.ok_or("what about the recording? start, stop or status")?;
+    if what != Record::Start && (file.is_some() || max.is_some() || input) {
+        return Err("--file, --max-size and --input go with start".into());
+    }
+    Ok(Some(RecordOptions {
+        name: name.ok_or("which agent? A name is missing")?,
+        what,
+        file,
+        input,
+        max,
+        json,
+    }))
+}
+
+/// A number of bytes, with K, M or G behind it if need be.
+fn bytes(text: &str) -> Result<u64, lexopt::Error> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 1 << 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 1 << 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number = number.parse::<u64>().ok();
+    number
+        .and_then(|n| n.checked_mul(unit))
+        .ok_or_else(|| format!("{text:?} is no number of bytes").into())
 }

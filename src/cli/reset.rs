@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::agent::seconds;
+use super::send::seconds;
 use crate::units::AgentName;
 
 /// What `reset` was asked for.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::agent::seconds;
+use super::send::seconds;
 use crate::units::AgentName;
 
 /// Whose sidecar.

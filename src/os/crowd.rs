@@ -62,10 +62,8 @@ impl<'a> Crowd<'a> {
         (crowd, outcomes)
     }
 
-    /// How many have not answered.
-    pub fn waiting(&self) -> usize {
-        let open = |call: &&Call| !matches!(call, Call::Over);
-        self.calls.iter().filter(open).count()
+    fn is_over(&self) -> bool {
+        self.calls.iter().all(|call| matches!(call, Call::Over))
     }
 
     /// Waits until at least one more is known, at most that long.
@@ -74,7 +72,7 @@ impl<'a> Crowd<'a> {
         loop {
             let mut outcomes = self.call_again();
             outcomes.extend(self.read_what_came(deadline));
-            if !outcomes.is_empty() || self.waiting() == 0 || Instant::now() >= deadline {
+            if !outcomes.is_empty() || self.is_over() || Instant::now() >= deadline {
                 return outcomes;
             }
         }

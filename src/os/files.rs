@@ -178,6 +178,32 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether there is anything of this name, a link to nothing included.
+pub fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Moves a file to another name in its place; what had that name is gone.
+///
+/// # Errors
+/// It is not there, or may not be moved.
+pub fn rename(from: &std::ffi::OsStr, to: &std::ffi::OsStr) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Makes a file that only this user can read, and that was not there.
+///
+/// # Errors
+/// Something is there already, or it cannot be made.
+pub fn make_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_CLOEXEC)
+        .open(path)
+}
+
 /// Reads a small file that somebody else may be playing with: no links, no pipes, no more than `max`.
 ///
 /// # Errors

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, getsockopt, listen, socket,
-    sockopt::PeerCredentials,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
+    socket, sockopt::PeerCredentials,
 };
 use nix::sys::stat::{Mode, fchmod};
 
@@ -127,12 +127,23 @@ pub struct Client {
 const REPLY_MAX: u64 = 8 * 1024 * 1024;
 
 impl Client {
-    /// Connects.
+    /// Connects, and takes no longer than until `deadline`: to who has stopped accepting, a connection waits for
+    /// ever once so many wait already. No later write takes longer than that, either.
     ///
     /// # Errors
-    /// Nobody listens there, or it is not ours.
-    pub fn connect(path: &Path) -> io::Result<Client> {
-        let stream = UnixStream::connect(path)?;
+    /// Nobody listens there, or it is not ours; `WouldBlock`: nobody accepts.
+    pub fn connect(path: &Path, deadline: Instant) -> io::Result<Client> {
+        let fd = socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        let stream = UnixStream::from(fd);
+        let left = deadline.saturating_duration_since(Instant::now());
+        // The send timeout of a Unix socket limits its connect, too.
+        stream.set_write_timeout(Some(left.max(Duration::from_millis(1))))?;
+        connect(stream.as_raw_fd(), &UnixAddr::new(path)?)?;
         if !is_us(peer(&stream)?) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,

@@ -39,7 +39,8 @@ pub struct Place {
     pub session: String,
 }
 
-/// Between the fields of a format: cannot stand in a session name.
+/// Between the fields of a format: cannot stand in a session name. Without `-u` tmux prints `_` instead of it, and of
+/// every character that is not ASCII, where the environment names no UTF-8 locale: under systemd, cron, `env -i`.
 const SEPARATOR: char = '\u{1f}';
 
 impl Tmux {
@@ -120,7 +121,7 @@ impl Tmux {
     /// # Errors
     /// tmux cannot be started.
     pub fn panes(&self) -> io::Result<Vec<Pane>> {
-        let output = self.ask(&["list-panes", "-a", "-F", &pane_format()])?;
+        let output = self.ask(&["-u", "list-panes", "-a", "-F", &pane_format()])?;
         Ok(panes_of(&output.stdout))
     }
 
@@ -130,7 +131,7 @@ impl Tmux {
     /// tmux cannot be started, or its server does not answer within the time.
     pub fn panes_within(&self, within: Duration) -> io::Result<Vec<Pane>> {
         let mut command = self.command();
-        command.args(["list-panes", "-a", "-F", &pane_format()]);
+        command.args(["-u", "list-panes", "-a", "-F", &pane_format()]);
         Ok(panes_of(&within::output(&mut command, within)?.stdout))
     }
 

@@ -1,4 +1,7 @@
-//! Recordings in asciicast format, versions 2 and 3, as they come off a disk: any line may be broken.
+//! Recordings in asciicast format: read in versions 2 and 3, as they come off a disk (any line may be broken), and
+//! written in version 3.
+
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -108,6 +111,75 @@ impl Reader {
     }
 }
 
+/// The first line of a recording in version 3, with its line feed.
+pub fn header_line(size: TermSize, runtime: &str, unix_seconds: u64) -> String {
+    let runtime = serde_json::to_string(runtime).unwrap_or_default();
+    let TermSize { cols, rows } = size;
+    format!(
+        "{{\"version\":3,\"term\":{{\"cols\":{cols},\"rows\":{rows}}},\"timestamp\":{unix_seconds},\"mosaic\":{{\"runtime\":{runtime}}}}}\n"
+    )
+}
+
+/// Writes the events of a recording in version 3.
+#[derive(Debug)]
+pub struct Tape {
+    last: Instant,
+    /// Beginnings of characters whose rest has not come yet: of what is printed, and of what is typed.
+    begun: [Vec<u8>; 2],
+}
+
+impl Tape {
+    /// A tape that begins now.
+    pub fn new(now: Instant) -> Tape {
+        Tape {
+            last: now,
+            begun: Default::default(),
+        }
+    }
+
+    /// Adds an event: `o` and `i` with bytes as they come, cut anywhere; all others with text. A character that is
+    /// not whole yet waits for its rest; what is none at all becomes U+FFFD.
+    pub fn add(&mut self, out: &mut Vec<u8>, now: Instant, code: &str, bytes: &[u8]) {
+        let begun = &mut self.begun[usize::from(code == "i")];
+        let is_stream = matches!(code, "o" | "i");
+        let mut all = Vec::new();
+        if is_stream {
+            all = std::mem::take(begun);
+        }
+        all.extend_from_slice(bytes);
+        if is_stream {
+            *begun = all.split_off(whole(&all));
+        }
+        if all.is_empty() && is_stream {
+            return;
+        }
+        let text = String::from_utf8_lossy(&all);
+        let micros = now.saturating_duration_since(self.last).as_micros();
+        self.last = now;
+        let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+        out.extend_from_slice(format!("[{seconds}.{micros:06},\"{code}\",").as_bytes());
+        out.extend_from_slice(&serde_json::to_vec(&*text).unwrap_or_default());
+        out.extend_from_slice(b"]\n");
+    }
+}
+
+/// How many of these bytes do not end within a character.
+fn whole(bytes: &[u8]) -> usize {
+    // The first byte of a character is at most three before its last one.
+    for back in 1..=bytes.len().min(3) {
+        let at = bytes.len() - back;
+        let length = match bytes[at] {
+            0x80..=0xbf => continue,
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => 1,
+        };
+        return if length > back { at } else { bytes.len() };
+    }
+    bytes.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +222,66 @@ mod tests {
         assert!(reader.read("[1,\"o\"]").is_err());
         assert!(reader.read("[1e999,\"o\",\"x\"]").is_err());
         assert_eq!(reader.read("[1,\"z\",{}]"), Ok((1.0, Event::Other)));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_wherever_the_stream_is_cut() {
+        use std::time::Duration;
+        let text = "a\u{e9}\u{6f22}\u{1f44d}\"\\\u{1b}[m\r\n";
+        for cut in 0..=text.len() {
+            let now = Instant::now();
+            let mut tape = Tape::new(now);
+            let mut out = header_line(TermSize { cols: 70, rows: 20 }, "p\"i", 9).into_bytes();
+            tape.add(
+                &mut out,
+                now + Duration::from_millis(1_500),
+                "o",
+                &text.as_bytes()[..cut],
+            );
+            tape.add(&mut out, now + Duration::from_millis(2_000), "m", b"");
+            tape.add(
+                &mut out,
+                now + Duration::from_millis(2_001),
+                "o",
+                &text.as_bytes()[cut..],
+            );
+            let out = String::from_utf8(out).unwrap_or_default();
+            let mut lines = out.lines();
+            let header = Header::parse(lines.next().unwrap_or_default());
+            let Ok(header) = header else {
+                panic!("{header:?}")
+            };
+            assert_eq!((header.size.cols, header.runtime.as_str()), (70, "p\"i"));
+            let mut reader = header.reader();
+            let mut read = String::new();
+            let mut time = 0.0;
+            for line in lines {
+                match reader.read(line) {
+                    Ok((t, Event::Output(part))) => (time, read) = (t, read + &part),
+                    Ok((_, Event::Other)) => {}
+                    other => panic!("{line}: {other:?}"),
+                }
+            }
+            assert_eq!(read, text, "cut at {cut}");
+            assert!((time - 2.001).abs() < 1e-9 || cut == text.len(), "{time}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced_and_holds_nothing_up() {
+        let now = Instant::now();
+        let mut tape = Tape::new(now);
+        let mut out = Vec::new();
+        tape.add(&mut out, now, "o", b"a\xff\xc3");
+        tape.add(&mut out, now, "o", b"b\x80\x80\x80\x80");
+        let out = String::from_utf8(out).unwrap_or_default();
+        let replaced = "\u{fffd}";
+        assert_eq!(
+            out,
+            format!(
+                "[0.000000,\"o\",\"a{replaced}\"]\n[0.000000,\"o\",\"{replaced}b{0}{0}{0}{0}\"]\n",
+                replaced
+            )
+        );
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use super::handover::{CarriedEvents, CarriedNumbers};
 use super::receipt::{Receipt, unix_ms};
 use super::wire::Origin;
 
@@ -36,6 +37,8 @@ pub enum Kind {
     /// Somebody has asked for what needs the control power: `op`, `peer_pid`, `peer_uid`, and `refused` (why) if
     /// it was.
     Control,
+    /// A recording was begun (`file`) or has ended: `file` and `stopped`, the reason.
+    Recording,
     /// The runtime has ended: `exit` (a code, or a signal), and `reason` where that was not its own end.
     Exit,
 }
@@ -52,6 +55,7 @@ impl Kind {
             Kind::Observed => "observed",
             Kind::Revised => "revised",
             Kind::Control => "control",
+            Kind::Recording => "recording",
             Kind::Exit => "exit",
         }
     }
@@ -97,6 +101,22 @@ pub(super) struct Numbered {
 impl Numbered {
     pub(super) fn new(tag: String) -> Numbered {
         Numbered { tag, last: 0 }
+    }
+
+    /// Over an upgrade.
+    pub(super) fn carried(&self) -> CarriedNumbers {
+        CarriedNumbers {
+            tag: self.tag.clone(),
+            last: self.last,
+        }
+    }
+
+    /// Goes on with what was carried.
+    pub(super) fn resume(carried: CarriedNumbers) -> Numbered {
+        Numbered {
+            tag: carried.tag,
+            last: carried.last,
+        }
     }
 
     /// How many of the newest the reader with this cursor has not seen where so many are kept, and whether some
@@ -165,6 +185,25 @@ impl Events {
             kept: VecDeque::new(),
             bytes: 0,
             observed: String::new(),
+        }
+    }
+
+    /// Over an upgrade: readers go on as if nothing had happened.
+    pub fn carried(&self) -> CarriedEvents {
+        CarriedEvents {
+            numbers: self.numbered.carried(),
+            kept: self.kept.iter().cloned().collect(),
+            observed: self.observed.clone(),
+        }
+    }
+
+    /// Goes on with what was carried.
+    pub fn resume(carried: CarriedEvents) -> Events {
+        Events {
+            numbered: Numbered::resume(carried.numbers),
+            bytes: carried.kept.iter().map(Vec::len).sum(),
+            kept: carried.kept.into(),
+            observed: carried.observed,
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Handover {
     pub last_client: u64,
     /// Who has taken over: connection, pid, and since when in Unix milliseconds.
     pub attached: Option<(u64, u64, u64)>,
+    /// What has happened.
+    pub events: CarriedEvents,
     /// Which connection waits for which verdict.
     pub waiting: Vec<(u64, u64)>,
     /// Readers that wait for something new.
@@ -134,6 +136,45 @@ pub struct Carried {
     pub queue: Vec<CarriedOrder>,
     /// Messages in the runtime's own queue.
     pub followed: Vec<CarriedFollowed>,
+    /// The lines that have left the screen.
+    pub history: CarriedHistory,
+}
+
+/// Numbers that readers have cursors of.
+#[derive(Debug, Default)]
+pub struct CarriedNumbers {
+    /// What a cursor begins with.
+    pub tag: String,
+    /// The number of the newest.
+    pub last: u64,
+}
+
+/// What has happened, for readers.
+#[derive(Debug, Default)]
+pub struct CarriedEvents {
+    /// Their numbers.
+    pub numbers: CarriedNumbers,
+    /// The events as they are written, oldest first.
+    pub kept: Vec<Vec<u8>>,
+    /// The id of the last message that somebody else typed.
+    pub observed: String,
+}
+
+/// The lines that have left the screen.
+#[derive(Debug, Default)]
+pub struct CarriedHistory {
+    /// Their numbers.
+    pub numbers: CarriedNumbers,
+    /// Each line, or how many are missing there.
+    pub lines: Vec<(String, Option<u64>)>,
+    /// So many lines at the top of the screen are in it already.
+    pub overlap: usize,
+    /// What is shown may all be in it.
+    pub back: bool,
+    /// What has left the screen since everything may be drawn again.
+    pub again: Option<Vec<String>>,
+    /// The beginning of a wrapped line whose end is still on the screen.
+    pub begun: String,
 }
 
 /// The screen but for its drawing.
@@ -331,6 +372,9 @@ fn all(walk: &mut Walk<'_>, h: &mut Handover) {
     harness(walk, &mut h.harness);
     walk.list(&mut h.clients, client);
     walk.number(&mut h.last_client);
+    numbers(walk, &mut h.events.numbers);
+    walk.list(&mut h.events.kept, Walk::bytes);
+    walk.text(&mut h.events.observed);
     walk.option(&mut h.attached, |walk, (client, pid, since_ms)| {
         walk.number(client);
         walk.number(pid);
@@ -350,6 +394,23 @@ fn all(walk: &mut Walk<'_>, h: &mut Handover) {
     walk.bytes(&mut h.to_outer);
     walk.bytes(&mut h.to_inner);
     walk.bytes(&mut h.keys);
+}
+
+fn numbers(walk: &mut Walk<'_>, numbers: &mut CarriedNumbers) {
+    walk.text(&mut numbers.tag);
+    walk.number(&mut numbers.last);
+}
+
+fn history(walk: &mut Walk<'_>, h: &mut CarriedHistory) {
+    numbers(walk, &mut h.numbers);
+    walk.list(&mut h.lines, |walk, (text, missing)| {
+        walk.text(text);
+        walk.option(missing, Walk::number);
+    });
+    walk.size(&mut h.overlap);
+    walk.flag(&mut h.back);
+    walk.option(&mut h.again, |walk, lines| walk.list(lines, Walk::text));
+    walk.text(&mut h.begun);
 }
 
 fn client(walk: &mut Walk<'_>, client: &mut CarriedClient) {
@@ -388,6 +449,7 @@ fn harness(walk: &mut Walk<'_>, h: &mut Carried) {
     walk.option(&mut h.screen.said, Walk::text);
     walk.number(&mut h.screen.said_working);
     walk.flag(&mut h.screen.in_update);
+    history(walk, &mut h.history);
     walk.list(&mut h.queue, order);
     walk.list(&mut h.followed, |walk, followed| {
         walk.text(&mut followed.id);

@@ -368,7 +368,7 @@ impl Harness {
         &self.history
     }
 
-    /// More output waits than anybody reads: what leaves the screen is counted and not kept, or kept again.
+    /// More output waits: if much has left the screen of late, lines are counted and not kept.
     pub fn hurry(&mut self, hurry: bool) {
         self.screen.hurry(hurry);
     }
@@ -627,7 +627,7 @@ impl Harness {
 
     /// Something was printed: what has left the screen is history, and what is on it when it rests may be.
     fn keep_history(&mut self, now: Now) {
-        if let Some(left) = self.screen.take_left() {
+        if let Some(left) = self.screen.take_left(now.mono) {
             self.history.take(left);
         }
         if self.history.wants_look(&self.screen) {
@@ -635,6 +635,14 @@ impl Harness {
                 .history_due
                 .map_or(now.mono + RESTS_LATEST, |(_, at)| at);
             self.history_due = Some((now.mono + RESTS, latest));
+        }
+    }
+
+    /// What was drawn again on the main screen is told from what is new without waiting for the screen to rest:
+    /// somebody asks.
+    pub fn catch_up(&mut self) {
+        if !self.screen.alternate() && self.history_due.take().is_some() {
+            self.history.settled(&self.screen);
         }
     }
 

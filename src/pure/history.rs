@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use super::events::{Field, Numbered, close_list, put};
+use super::handover::CarriedHistory;
 use super::leaving::Left;
 use super::screen::Screen;
 use super::sgr;
@@ -32,6 +33,9 @@ const TAIL_CHANGED: usize = 8;
 
 /// A program's header has at most so many rows, which do not move.
 const HEADER_MAX: usize = 8;
+
+/// So many rows at the very end may change while a composer above them stays.
+const STATUS_MAX: usize = 2;
 
 /// Rows that have moved prove it with at least so many bytes.
 const MOVED_MIN: usize = 12;
@@ -95,6 +99,40 @@ impl History {
         }
     }
 
+    /// Over an upgrade. `begun`: the beginning of a wrapped line whose end is still on the screen.
+    pub fn carried(&self, begun: &str) -> CarriedHistory {
+        let line = |kept: &Kept| (kept.text.to_string(), kept.missing);
+        CarriedHistory {
+            numbers: self.numbered.carried(),
+            lines: self.kept.iter().map(line).collect(),
+            overlap: self.overlap,
+            back: self.back,
+            again: self.again.clone(),
+            begun: begun.to_owned(),
+        }
+    }
+
+    /// Goes on with what was carried, in front of this screen.
+    pub fn resume(carried: CarriedHistory, screen: &Screen) -> History {
+        let kept = carried.lines.into_iter().map(|(text, missing)| Kept {
+            text: text.into_boxed_str(),
+            missing,
+        });
+        let kept: VecDeque<Kept> = kept.collect();
+        let alternate = screen.alternate();
+        let shown = alternate.then(|| screen.lines().into_iter().map(Row::of).collect());
+        History {
+            numbered: Numbered::resume(carried.numbers),
+            bytes: kept.iter().map(|line| line.text.len()).sum(),
+            kept,
+            shown: shown.unwrap_or_default(),
+            alternate,
+            overlap: carried.overlap,
+            back: carried.back,
+            again: carried.again,
+        }
+    }
+
     /// Takes the lines that have left the main screen.
     pub fn take(&mut self, left: Left) {
         if left.missed > 0 {
@@ -138,7 +176,7 @@ impl History {
             let mut all: Vec<Row> = redrawn.into_iter().flatten().map(Row::of).collect();
             let left = all.len();
             all.extend(rows);
-            let known = self.known(&all, TAIL_MIN);
+            let known = self.known(&all, TAIL_MIN, TAIL_CHANGED);
             let rows = all.split_off(left);
             for row in all.into_iter().skip(known) {
                 self.push(row.text, None);
@@ -155,21 +193,26 @@ impl History {
     fn compare(&mut self, old: &[Row], new: &[Row]) {
         let up = moved_up(old, new);
         let down = moved_up(new, old);
-        let top = same(old, new, |at| (at, at));
-        let other = is_other(old, new);
+        let top = same(old, new);
+        // Nothing has moved, and most of it is not there any more.
+        let other = up.text + down.text == 0 && is_other(old, new);
         let (mut gone, mut jumped) = (0..0, false);
         if down.text > up.text {
             // It may have been scrolled back.
         } else if up.text > 0 {
             let top = top.min(up.first - up.by);
-            if scrolled(old, new, top, up.last + 1 - up.by) {
+            if scrolled(old, new, top, &up) {
                 gone = top..top + up.by;
+                // claude blanks the last row of a block that leaves before its time.
+                while gone.end < up.first && new[gone.end - up.by].is_blank() {
+                    gone.end += 1;
+                }
             }
         } else if other {
             let (footer, drawn) = footer(old, new);
-            if drawn >= 2 {
+            if drawn >= 2 && top < footer {
                 // More than a screen went by between two looks; the composer has stayed.
-                gone = top..old.len() - footer;
+                gone = top..footer;
                 jumped = true;
             }
         }
@@ -187,10 +230,10 @@ impl History {
         }
         if other || self.back || down.text > up.text {
             let least = if other { TAIL_MIN } else { 1 };
-            self.overlap = self.known(new, least);
+            self.overlap = self.known(new, least, 1);
             self.back = self.overlap == 0 && self.has_first(new);
         } else if self.overlap > gone.start {
-            self.overlap = (self.overlap - gone.len().min(self.overlap)).max(gone.start);
+            self.overlap = self.overlap.saturating_sub(up.by).max(gone.start);
         }
     }
 
@@ -206,9 +249,10 @@ impl History {
         first.is_some_and(|row| self.has(row))
     }
 
-    /// So many of these rows are in the history already: up to where it ends, of which `least` bytes must be there.
-    fn known(&self, rows: &[Row], least: usize) -> usize {
-        for changed in 0..TAIL_CHANGED {
+    /// So many of these rows are in the history already: up to where it ends, of which `least` bytes must be there,
+    /// or to where one of its last `ends` lines ends.
+    fn known(&self, rows: &[Row], least: usize, ends: usize) -> usize {
+        for changed in 0..ends {
             let mut tail = String::new();
             for kept in self.kept.iter().rev().skip(changed) {
                 tail.insert_str(0, &sgr::bare(&kept.text));
@@ -220,14 +264,21 @@ impl History {
             if end > 0 {
                 return (end + changed).min(rows.len());
             }
-            if least < TAIL_MIN {
-                break;
-            }
         }
         0
     }
 
     fn push(&mut self, text: String, missing: Option<u64>) {
+        // One gap is told of, however many pieces of a flood it is made of.
+        if let Some(more) = missing
+            && let Some(Kept {
+                missing: Some(so_far),
+                ..
+            }) = self.kept.back_mut()
+        {
+            *so_far += more;
+            return;
+        }
         let text = match sgr::is_blank(&text) {
             true => Box::default(),
             false => text.into_boxed_str(),
@@ -320,21 +371,27 @@ fn end_in(rows: &[Row], text: &str, least: usize) -> usize {
     0
 }
 
-/// How many pairs of rows are the same from the beginning on; `pair` says which two are the nth.
-fn same(old: &[Row], new: &[Row], pair: impl Fn(usize) -> (usize, usize)) -> usize {
-    let most = old.len().min(new.len());
-    let is_same = |at: &usize| {
-        let (a, b) = pair(*at);
-        old[a].bare == new[b].bare
-    };
-    (0..most).take_while(is_same).count()
+/// How many rows are the same from the top on.
+fn same(old: &[Row], new: &[Row]) -> usize {
+    let pairs = old.iter().zip(new);
+    pairs.take_while(|(a, b)| a.bare == b.bare).count()
 }
 
-/// How many rows at the end have stayed, and how many of them hold text.
+/// The rows at the end that have stayed, but for the last ones (a status row may have changed meanwhile): where they
+/// begin, and how many of them hold text.
 fn footer(old: &[Row], new: &[Row]) -> (usize, usize) {
-    let rows = same(old, new, |at| (old.len() - 1 - at, new.len() - 1 - at));
-    let drawn = old[old.len() - rows..].iter().filter(|row| !row.is_blank());
-    (rows, drawn.count())
+    let stayed = |at: usize| new.get(at).is_some_and(|now| now.bare == old[at].bare);
+    let mut begin = old.len();
+    let (mut drawn, mut changed) = (0, 0);
+    while begin > 0 && (stayed(begin - 1) || drawn == 0 && changed < STATUS_MAX) {
+        begin -= 1;
+        if !stayed(begin) {
+            changed += 1;
+        } else if !old[begin].is_blank() {
+            drawn += 1;
+        }
+    }
+    (begin, drawn)
 }
 
 /// Whether most of what was there is not there any more.
@@ -347,17 +404,22 @@ fn is_other(old: &[Row], new: &[Row]) -> bool {
     same * 2 < rows
 }
 
-/// Whether rows that have moved up from `top` on to before `end` were scrolled. They also move when something
-/// between them and what is above is taken away: a spinner, a dialog, a row of the composer.
-fn scrolled(old: &[Row], new: &[Row], top: usize, end: usize) -> bool {
-    let (footer, drawn) = footer(old, new);
-    let full = old.last().is_some_and(|row| !row.is_blank());
-    if drawn == 0 && !(top == 0 && full) {
-        return false;
+/// Whether rows that have moved up, with `top` rows above them that have not, were scrolled. They also move when
+/// something between the two is taken away: a spinner, a dialog, a row of the composer.
+fn scrolled(old: &[Row], new: &[Row], top: usize, up: &Up) -> bool {
+    let stayed = |at: &usize| new.get(*at).is_some_and(|now| now.bare == old[*at].bare);
+    let mut below = up.last + 1..old.len();
+    let footer = below.find(|at| !old[*at].is_blank() && stayed(at));
+    let rows = old.iter().filter(|row| !row.is_blank()).count();
+    match footer {
+        Some(_) if top == 0 => true,
+        Some(below) => {
+            let revealed = new.get(up.last + 1 - up.by..below).unwrap_or_default();
+            top <= HEADER_MAX && !revealed.iter().all(Row::is_blank)
+        }
+        // The composer has moved with them, or there is none: only what fills a screen is scrolled.
+        None => top <= HEADER_MAX && rows * 3 >= old.len() * 2,
     }
-    let below = new.len().saturating_sub(footer);
-    let revealed = new.get(end..below).unwrap_or_default();
-    top == 0 || top <= HEADER_MAX && !revealed.iter().all(Row::is_blank)
 }
 
 /// Rows that are further up than they were.
@@ -398,3 +460,6 @@ fn moved_up(old: &[Row], new: &[Row]) -> Up {
     }
     best
 }
+
+#[cfg(test)]
+mod tests;

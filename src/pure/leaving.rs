@@ -4,6 +4,7 @@
 //! only by the line feed in front of the next one whether a row was wrapped into it.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use vt100::capture::{BasicFormattedCaptureRange, BasicFormattedCaptureState, RowContents};
 
@@ -12,6 +13,13 @@ const LINE_MAX: usize = 8 * 1024;
 
 /// Most lines that wait to be taken: those of one read of the pty, if it has nothing but line feeds.
 const LINES_MAX: usize = 4 * 1024;
+
+/// In a flood nobody reads along, and to keep a row costs as much as to draw it: so many are kept in a second, as
+/// many as a history holds. The last ones of a flood are kept, too.
+const KEPT_MAX: usize = 1_000;
+
+/// See [`KEPT_MAX`].
+const KEPT_WITHIN: Duration = Duration::from_secs(1);
 
 /// Lines that have left the screen since they were last taken. Their only escape sequences are SGR, made from cells.
 #[derive(Debug, Default)]
@@ -32,8 +40,11 @@ pub struct Leaving {
     state: BasicFormattedCaptureState,
     /// A row is in `line`, and whether it is the end of its line is not known yet.
     open: bool,
-    /// Rows are counted, and not kept.
+    /// More output waits.
     hurry: bool,
+    /// So many rows have been kept since that moment.
+    kept: usize,
+    since: Option<Instant>,
 }
 
 /// Takes text, and stops at the line feed in front of a row.
@@ -62,7 +73,17 @@ impl fmt::Write for Sink {
 }
 
 impl Leaving {
-    /// Counts rows without keeping them, or no longer: keeping them costs as much as drawing them.
+    /// Goes on behind the beginning of a line.
+    pub fn behind(begun: String) -> Leaving {
+        let mut leaving = Leaving {
+            open: !begun.is_empty(),
+            ..Leaving::default()
+        };
+        leaving.line.text = begun;
+        leaving
+    }
+
+    /// More output waits: rows beyond [`KEPT_MAX`] in a second are counted and not kept.
     pub fn hurry(&mut self, hurry: bool) {
         self.hurry = hurry;
     }
@@ -74,7 +95,7 @@ impl Leaving {
 
     /// A row has left.
     pub fn row(&mut self, row: &RowContents<'_>) {
-        if self.hurry || self.left.lines.len() >= LINES_MAX {
+        if self.hurry && self.kept >= KEPT_MAX || self.left.lines.len() >= LINES_MAX {
             self.left.missed += 1 + self.left.lines.len() as u64 + u64::from(self.open);
             self.left.lines.clear();
             self.line.text.clear();
@@ -82,6 +103,7 @@ impl Leaving {
             self.state = BasicFormattedCaptureState::default();
             return;
         }
+        self.kept += 1;
         self.line.fresh = true;
         if row
             .write_formatted_basic(&mut self.line, &mut self.state)
@@ -105,7 +127,11 @@ impl Leaving {
     }
 
     /// What has left since this was last asked. The screen is what followed.
-    pub fn take(&mut self, screen: &vt100::Screen) -> Left {
+    pub fn take(&mut self, screen: &vt100::Screen, now: Instant) -> Left {
+        if self.since.is_none_or(|since| now >= since + KEPT_WITHIN) {
+            self.since = Some(now);
+            self.kept = 0;
+        }
         if self.open {
             self.line.fresh = true;
             self.line.probe = true;
@@ -182,7 +208,7 @@ mod tests {
 
     fn left(parser: &mut vt100::Parser<Ears>) -> Vec<String> {
         let screen = parser.screen().clone();
-        parser.callbacks_mut().0.take(&screen).lines
+        parser.callbacks_mut().0.take(&screen, Instant::now()).lines
     }
 
     #[test]
@@ -208,15 +234,15 @@ mod tests {
     }
 
     #[test]
-    fn in_a_hurry_rows_are_counted() {
+    fn in_a_flood_rows_are_counted_but_for_the_last() {
         let mut parser = parser();
         parser.callbacks_mut().0.hurry(true);
-        parser.process(&b"a\r\n".repeat(50));
+        parser.process(&b"a\r\n".repeat(KEPT_MAX + 500));
         parser.callbacks_mut().0.hurry(false);
         parser.process(b"b\r\nc\r\nd\r\ne\r\n");
         let screen = parser.screen().clone();
-        let left = parser.callbacks_mut().0.take(&screen);
-        assert_eq!(left.missed, 48);
+        let left = parser.callbacks_mut().0.take(&screen, Instant::now());
+        assert_eq!(left.missed, KEPT_MAX as u64 + 498);
         assert_eq!(left.lines, ["a", "a", "b", "c"]);
     }
 

@@ -35,7 +35,7 @@ pub fn needed(op: &str) -> Option<Power> {
     Some(match op {
         "status" | "probe" | "screen" | "explain" | "events" | "history" => Power::Observe,
         "send" | "verify" => Power::Message,
-        "stop" | "upgrade" | "attach" | "keys" => Power::Control,
+        "stop" | "upgrade" | "attach" | "keys" | "record" => Power::Control,
         _ => return None,
     })
 }

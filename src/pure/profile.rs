@@ -145,8 +145,6 @@ pub enum Region {
     Above,
     /// The rows below the composer.
     Below,
-    /// The composer's own rows.
-    Inside,
     /// The window title.
     Title,
 }
@@ -167,15 +165,10 @@ pub struct Sign {
 }
 
 impl Sign {
-    /// Reads one table of the profile.
-    ///
-    /// # Errors
-    /// What is wrong, with file, line and key.
-    pub fn read(table: &Table<'_, '_>) -> Result<Sign, String> {
+    fn read(table: &Table<'_, '_>) -> Result<Sign, String> {
         let regions = [
             ("above", Region::Above),
             ("below", Region::Below),
-            ("inside", Region::Inside),
             ("title", Region::Title),
         ];
         Ok(Sign {

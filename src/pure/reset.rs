@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::profile::{ComposerRule, Profile, Region, SendRule, Shape, Sign};
+use super::profile::{ComposerRule, Profile, SendRule, Shape};
 use super::table::{Source, Table};
 use super::wire::State;
 
@@ -86,9 +86,9 @@ pub struct ResetRule {
     /// The directory, below that of the first record, in which the runtime itself keeps a file of its session open.
     pub open: String,
     /// Signs that all stand on the screen of a session without a message.
-    pub fresh: Vec<Sign>,
+    pub fresh: Vec<Mark>,
     /// Signs of which none does.
-    pub stale: Vec<Sign>,
+    pub stale: Vec<Mark>,
 }
 
 impl ResetRule {
@@ -104,14 +104,14 @@ impl ResetRule {
             command,
             offered: table.text("offered")?.unwrap_or_default(),
             open: table.text("open")?.unwrap_or_default(),
-            fresh: table.tables("fresh", Sign::read)?,
-            stale: table.tables("stale", Sign::read)?,
+            fresh: table.tables("fresh", Mark::read)?,
+            stale: table.tables("stale", Mark::read)?,
         })
     }
 
     /// The sign that makes a screen one of a fresh session; none if it is not.
-    pub fn fresh(&self, shown: &Shown) -> Option<&Sign> {
-        let stands = |sign: &Sign| shown.rows(sign).iter().any(|row| sign.fits(row));
+    pub fn fresh(&self, shown: &Shown) -> Option<&Mark> {
+        let stands = |mark: &Mark| shown.rows(mark).iter().any(|row| mark.fits(row));
         let is_fresh = self.fresh.iter().all(stands) && !self.stale.iter().any(stands);
         self.fresh.first().filter(|_| is_fresh)
     }
@@ -129,13 +129,61 @@ impl ResetRule {
     }
 }
 
+/// Where a mark may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The rows above the composer.
+    Above,
+    /// The rows below it.
+    Below,
+    /// Its own rows, which nobody but the runtime and who types there draws.
+    Inside,
+}
+
+/// A sign on the screen that tells a fresh session from another one.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// What the evidence calls it.
+    pub name: String,
+    /// Where it is looked for.
+    pub place: Place,
+    /// At most this many rows away from the composer.
+    pub within: usize,
+    /// The first visible character must be one of these, if any are given.
+    pub glyphs: String,
+    /// The row must contain this.
+    pub text: String,
+}
+
+impl Mark {
+    fn read(table: &Table<'_, '_>) -> Result<Mark, String> {
+        let places = [
+            ("above", Place::Above),
+            ("below", Place::Below),
+            ("inside", Place::Inside),
+        ];
+        let within = table.number("within", 1, 1_000)?;
+        Ok(Mark {
+            name: table.required("name")?,
+            place: table.word("in", &places)?,
+            within: within.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            glyphs: table.text("glyphs")?.unwrap_or_default(),
+            text: table.text("text")?.unwrap_or_default(),
+        })
+    }
+
+    fn fits(&self, row: &str) -> bool {
+        let head = row.trim_start().chars().next();
+        (self.glyphs.is_empty() || head.is_some_and(|c| self.glyphs.contains(c)))
+            && row.contains(&self.text)
+    }
+}
+
 /// A screen, and where the composer is in it.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
     /// The rows.
     pub lines: Vec<String>,
-    /// The window title.
-    pub title: String,
     /// The composer's first row.
     pub top: usize,
     /// Its last one.
@@ -143,22 +191,14 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// The rows in which a sign may stand.
-    fn rows(&self, sign: &Sign) -> Vec<&str> {
-        let within = usize::from(sign.within);
-        let rows = |from: usize, to: usize| self.lines.get(from..to).unwrap_or_default();
-        let (above, below) = (
-            rows(0, self.top),
-            rows(self.bottom.saturating_add(1), self.lines.len()),
-        );
-        match sign.region {
-            Region::Above => above.iter().rev().take(within).map(|r| &**r).collect(),
-            Region::Below => below.iter().take(within).map(|r| &**r).collect(),
-            Region::Inside => {
-                let inside = rows(self.top, self.bottom.saturating_add(1));
-                inside.iter().map(|r| &**r).collect()
-            }
-            Region::Title => vec![&self.title],
+    /// The rows in which a mark may stand.
+    fn rows(&self, mark: &Mark) -> Vec<&String> {
+        let behind = self.bottom.saturating_add(1);
+        let rows = |from: usize, to: usize| self.lines.get(from..to).unwrap_or_default().iter();
+        match mark.place {
+            Place::Above => rows(0, self.top).rev().take(mark.within).collect(),
+            Place::Below => rows(behind, self.lines.len()).take(mark.within).collect(),
+            Place::Inside => rows(self.top, behind).collect(),
         }
     }
 }

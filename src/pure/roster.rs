@@ -318,7 +318,11 @@ pub fn row(from: &Sources, around: &Around<'_>) -> Row {
         },
         session: seat.map(|s| s.session.clone()),
         attached_pid: status.and_then(|s| s.attached_pid),
-        unit: from.unit.clone(),
+        // What is here says nothing of another host's.
+        unit: from
+            .unit
+            .clone()
+            .filter(|_| from.elsewhere(around).is_none()),
         host: given(&get("host")).unwrap_or_else(|| around.host.to_owned()),
         tenant_id: given(&get("tenant_id")).unwrap_or_else(|| around.tenant.to_owned()),
         last_verdict: status.and_then(|s| Some(s.last_receipt.as_ref()?.verdict.word())),

@@ -5,6 +5,7 @@
 //! Deliberately absent: any opinion about what the rows mean. What leaves it at the top is handed on ([`Left`]).
 
 use std::num::NonZeroU16;
+use std::time::Instant;
 
 use super::answers::{Answers, Csi};
 use super::handover::CarriedScreen;
@@ -220,19 +221,19 @@ impl Screen {
         }
     }
 
-    /// Lines that leave the screen are counted and not kept, or kept again: in a flood nobody reads them.
+    /// More output waits: if much has left the screen of late, lines are counted and not kept.
     pub fn hurry(&mut self, hurry: bool) {
         self.parser.callbacks_mut().leaving.hurry(hurry);
     }
 
     /// The lines that have left the main screen at its top since this was last asked.
-    pub fn take_left(&mut self) -> Option<Left> {
+    pub fn take_left(&mut self, now: Instant) -> Option<Left> {
         if self.parser.callbacks().leaving.is_empty() {
             return None;
         }
         let leaving = &mut self.parser.callbacks_mut().leaving;
         let mut leaving = std::mem::take(leaving);
-        let left = leaving.take(self.parser.screen());
+        let left = leaving.take(self.parser.screen(), now);
         self.parser.callbacks_mut().leaving = leaving;
         Some(left)
     }
@@ -278,11 +279,20 @@ impl Screen {
     }
 
     /// The screen that was drawn and carried so.
-    pub fn redrawn(size: TermSize, carried: CarriedScreen, drawing: &[u8]) -> Screen {
+    ///
+    /// `begun` is the beginning of a wrapped line whose end is on it. What leaves the screen while it is drawn has left
+    /// it before.
+    pub fn redrawn(
+        size: TermSize,
+        carried: CarriedScreen,
+        drawing: &[u8],
+        begun: String,
+    ) -> Screen {
         let mut screen = Screen::new(size);
         screen.feed(drawing);
         screen.fed += carried.revision;
         let ears = screen.parser.callbacks_mut();
+        ears.leaving = Leaving::behind(begun);
         ears.title = carried.title;
         ears.said = carried.said.and_then(|word| Said::of(word.as_bytes()));
         ears.said_working = carried.said_working;
@@ -595,7 +605,7 @@ mod tests {
                 let Some(drawing) = original.drawing() else {
                     continue;
                 };
-                let mut double = Screen::redrawn(size, original.carried(), &drawing);
+                let mut double = Screen::redrawn(size, original.carried(), &drawing, String::new());
                 let alike = |a: &Screen, b: &Screen| {
                     let state = |s: &Screen| s.parser.screen().state_formatted();
                     a.text() == b.text() && a.cursor() == b.cursor() && state(a) == state(b)

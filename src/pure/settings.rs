@@ -35,6 +35,8 @@ pub struct Settings {
     pub size: TermSize,
     /// Time between beats.
     pub interval: Duration,
+    /// Where the terminal is recorded to, if that was said: a file, or a directory.
+    pub record: Option<PathBuf>,
     /// Whose fleet, if that was said; else the user's name.
     pub tenant_id: Option<String>,
 }
@@ -105,6 +107,7 @@ impl Settings {
                 .unwrap_or_else(|| home.join(".config"))
                 .join("mosaic/agent/profiles"),
             interval: Duration::from_secs(interval),
+            record: dir("MOSAIC_AGENT_RECORD")?,
             tenant_id: get("MOSAIC_TENANT_ID"),
             home,
             runtime,

@@ -124,7 +124,6 @@ fn rows_with(screen: &Screen, composer: Option<&Composer>, sign: &Sign) -> Vec<S
         profile::Region::Below => (composer.bottom + 1..screen.size().rows)
             .take(within)
             .collect(),
-        profile::Region::Inside => (composer.top..=composer.bottom).collect(),
         profile::Region::Title => Vec::new(),
     };
     rows.into_iter()

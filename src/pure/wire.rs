@@ -94,6 +94,12 @@ pub struct Request {
     /// in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
+    /// `record`: also what is typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<bool>,
+    /// `record`: most bytes of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
     /// `screen`: rows as cells instead of text; with `after`, only those that may have changed since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cells: Option<bool>,
@@ -278,10 +284,24 @@ pub struct Status {
     /// How often the sidecar was replaced by another binary.
     #[serde(default)]
     pub upgrades: u32,
+    /// The recording that is being made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recording: Option<Recorded>,
     /// What is not as it should be.
     pub warnings: Vec<String>,
     /// The sidecar's version.
     pub version: String,
+}
+
+/// A recording that is being made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The file.
+    pub file: String,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// What is typed is in it, too.
+    pub input: bool,
 }
 
 /// A receipt on the wire.

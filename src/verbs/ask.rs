@@ -24,6 +24,9 @@ pub enum NoAnswer {
     Broken(String),
 }
 
+/// A sidecar greets within this time: a loop that is busy with a flood has taken 0.2 s.
+const GREETED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Where an agent's socket is: the heartbeat knows, else the usual place.
 pub(super) fn socket_of(place: &Place, name: &AgentName) -> (PathBuf, Option<Found>) {
     let beat = files::read_small(&place.heartbeat(name), READ_MAX)
@@ -74,15 +77,23 @@ pub fn ask(
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => silent("no answer in time"),
         _ => NoAnswer::Broken(format!("{}: {e}", path.display())),
     };
-    let mut client = Client::connect(&path).map_err(failed)?;
+    let greeted = deadline.min(Instant::now() + GREETED_WITHIN);
+    let mut client = Client::connect(&path, greeted).map_err(failed)?;
     // The greeting proves life; a stopped sidecar accepts connections and never says a word.
-    let hello = client
-        .receive(deadline.min(Instant::now() + Duration::from_secs(2)))
-        .map_err(failed)?;
+    let hello = client.receive(greeted).map_err(failed)?;
     let hello: serde_json::Value = serde_json::from_slice(&hello)
         .map_err(|e| NoAnswer::Broken(format!("{}: no greeting: {e}", path.display())))?;
     if let Some(refused) = refusal(&hello) {
         return Err(refused);
+    }
+    // A heartbeat that was copied or restored under another name leads to somebody else.
+    let who = hello.get("agent").and_then(|agent| agent.as_str());
+    if who.is_some_and(|who| who != name.as_str()) {
+        return Err(NoAnswer::Gone(format!(
+            "no sidecar answers for {name}: behind the socket of its heartbeat ({}) is the agent {}",
+            path.display(),
+            who.unwrap_or_default()
+        )));
     }
     match hello.get("protocol").and_then(serde_json::Value::as_u64) {
         Some(p) if p == u64::from(PROTOCOL) => {}

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::place::Place;
 use super::send::{self, PROCEDURE};
-use crate::cli::agent::SendOptions;
+use crate::cli::send::SendOptions;
 use crate::failure::{Failure, exit};
 use crate::os::{child, files};
 use crate::pure::beat::{Found, READ_MAX};

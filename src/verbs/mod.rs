@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{agent, agent_help, fleet, past, show as shown, viewing};
+use crate::cli::{agent, agent_help, fleet, past, send as sending, show as shown, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
 
@@ -26,6 +26,8 @@ mod mcp;
 pub mod place;
 mod program;
 mod ps;
+mod record;
+mod recording;
 mod records;
 mod replay;
 mod reset;
@@ -57,19 +59,6 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
         agent::Verb::Page(line) => Ok(help(&[crate::cli::help::verb(line)], line)),
         agent::Verb::Overview => Ok(help(&[], &agent_help::lines())),
         agent::Verb::Run(options) => run::run(options),
-        agent::Verb::Send {
-            options,
-            json,
-            quiet,
-        } => send::send(&options, json, quiet),
-        agent::Verb::Verify {
-            name,
-            id,
-            contains,
-            since,
-            json,
-            quiet,
-        } => send::verify(&name, id, contains, since, json, quiet),
         agent::Verb::Hook(args) => Ok(hook::hook(&args)),
         agent::Verb::OfFleet(args) => Err(beside::become_fleet(args)),
     }
@@ -135,16 +124,15 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         fleet::Verb::Past(past::Verb::Events(options)) => {
             events::events(options).map(ExitCode::from)
         }
+        fleet::Verb::Past(past::Verb::Record(options)) => {
+            record::record(&options).map(ExitCode::from)
+        }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
         fleet::Verb::Keys(options) => keys::keys(options).map(ExitCode::from),
         fleet::Verb::Reset(options) => reset::reset(&options).map(ExitCode::from),
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
-        fleet::Verb::Send {
-            options,
-            json,
-            quiet,
-        } => far::send(&options, json, quiet).map(ExitCode::from),
+        fleet::Verb::Send(verb) => perform_send(verb).map(ExitCode::from),
         fleet::Verb::Doctor { json } => doctor::doctor(json).map(ExitCode::from),
         fleet::Verb::Completions(wanted) => about::completions(wanted).map(ExitCode::from),
         fleet::Verb::Man { page, dir } => about::man(page, dir.as_deref()).map(ExitCode::from),
@@ -167,6 +155,24 @@ fn view(verb: viewing::Verb) -> Result<u8, Failure> {
                 _ => screen::Shape::Text,
             },
         ),
+    }
+}
+
+fn perform_send(verb: sending::Verb) -> Result<u8, Failure> {
+    match verb {
+        sending::Verb::Send {
+            options,
+            json,
+            quiet,
+        } => far::send(&options, json, quiet),
+        sending::Verb::Verify {
+            name,
+            id,
+            contains,
+            since,
+            json,
+            quiet,
+        } => send::verify(&name, id, contains, since, json, quiet),
     }
 }
 

@@ -60,6 +60,11 @@ impl Place {
         self.settings.run_dir.join(format!("{agent}.hb"))
     }
 
+    /// The usual directory for recordings.
+    pub fn recordings(&self) -> PathBuf {
+        self.settings.run_dir.join("recordings")
+    }
+
     /// The journal's path.
     pub fn journal(&self, agent: &AgentName) -> PathBuf {
         self.settings.run_dir.join(format!("{agent}.journal"))

@@ -11,10 +11,10 @@ use super::{records, run};
 use crate::cli::reset::Options;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::{files, process};
-use crate::pure::profile::{Profile, Profiles, Region};
+use crate::pure::profile::{Profile, Profiles};
 use crate::pure::record::Subject;
 use crate::pure::reset::{
-    self, Next, Reset, ResetLine, ResetRule, Seen, Shown, Verdict, typed_text,
+    self, Next, Place as Where, Reset, ResetLine, ResetRule, Seen, Shown, Verdict, typed_text,
 };
 use crate::pure::wire::{Request, Status};
 use crate::units::AgentName;
@@ -33,7 +33,6 @@ const TRIES: usize = 5;
 struct Screen {
     #[serde(default)]
     lines: Vec<String>,
-    title: String,
     hash: String,
     revision: u64,
 }
@@ -285,7 +284,6 @@ impl Eyes<'_> {
         let (top, bottom) = composer.as_ref().map_or((0, 0), |c| (c.top, c.bottom));
         let shown = Shown {
             lines: screen.lines,
-            title: screen.title,
             top,
             bottom,
         };
@@ -300,7 +298,7 @@ impl Eyes<'_> {
             composer: composer.map(|c| typed_text(&self.profile.composer, &c.text)),
             offered: self.rule.is_offered(&shown),
             fresh: fresh.map(|sign| sign.name.clone()),
-            sure: fresh.is_some_and(|sign| sign.region == Region::Inside),
+            sure: fresh.is_some_and(|sign| sign.place == Where::Inside),
             session,
             held: status.held,
             attached: status.attached_pid,

@@ -23,6 +23,7 @@ use self::takeover::Takeover;
 use self::upgrade::Upgrade;
 use super::handoff::{self, Report};
 use super::journal::Journal;
+use super::recording::Recording;
 use super::records::Records;
 use super::server::{self, Clients, Heard};
 use super::setup::{self, Sidecar};
@@ -60,9 +61,8 @@ mod upgrade;
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
 const HOOK_BELOW: usize = 2;
 
-/// More output than this at once is a flood that nobody reads: its lines are counted and not kept, but for the
-/// last of it. Keeping a line costs as much as drawing it.
-const HURRY: usize = 32 * 1024;
+/// A pty gives at most 4,095 bytes at once: a read of so many is not the last of what is being printed.
+const READ_FULL: usize = 4_000;
 
 /// A runtime that neither went raw nor died within this time counts as up (a program that is no TUI).
 const UP_AFTER: Duration = Duration::from_secs(3);
@@ -119,7 +119,8 @@ fn take_over(options: &RunOptions, number: i32) -> Result<u8, Failure> {
         Some(name) => name.clone(),
         None => super::place::name_from_environment("run")?,
     };
-    let sidecar = setup::take_over(name, &left)?;
+    let mut sidecar = setup::take_over(name, &left)?;
+    sidecar.record = options.record.clone();
     serve(sidecar, Some(left), &mut None)
 }
 
@@ -218,7 +219,13 @@ async fn live(
         changes: Changes::default(),
         records: Records::default(),
         journal,
-        events: Events::new(tag),
+        events: match goes_on {
+            true => Events::resume(std::mem::take(&mut taken.events)),
+            false => Events::new(tag),
+        },
+        recording: None,
+        recording_trouble: None,
+        typed: None,
         seq: taken.seq,
         ending: Ending::default(),
         upgrade: None,
@@ -248,6 +255,7 @@ async fn live(
         true => Kind::Upgrade,
         false => Kind::Start,
     });
+    at_work.record_from_start();
     at_work.handle(Input::Tick);
     while !at_work.ending.is_over() {
         alarm
@@ -331,6 +339,11 @@ struct AtWork {
     journal: Journal,
     /// What has happened.
     events: Events,
+    recording: Option<Recording>,
+    /// Why it has ended by itself.
+    recording_trouble: Option<String>,
+    /// What is being typed by us, for a recording of the input.
+    typed: Option<Vec<u8>>,
     seq: u64,
     ending: Ending,
     /// An upgrade that was asked for.
@@ -361,6 +374,9 @@ impl AtWork {
         if let Some(at) = self.next_upgrade() {
             deadline = deadline.min(at);
         }
+        if let Some(at) = self.recording.as_ref().and_then(Recording::deadline) {
+            deadline = deadline.min(at);
+        }
         if let Some(at) = self.next_poll() {
             deadline = deadline.min(at);
         }
@@ -372,6 +388,7 @@ impl AtWork {
         if now >= self.since.mono + UP_AFTER {
             self.report_up();
         }
+        self.flush_recording(Some(now));
         if self.records.next_look().is_some_and(|at| now >= at) {
             self.read_records();
         }
@@ -402,6 +419,8 @@ impl AtWork {
             } => {
                 let paste = bytes.starts_with(PASTE_START);
                 let tail = if paste { PASTE_END.len() } else { 0 };
+                let with_input = self.recording.as_ref().is_some_and(|r| r.input);
+                self.typed = with_input.then(|| bytes.clone());
                 self.pump.inject(job.0, bytes, tail, if_outer, keys_wait);
             }
             Effect::LetKeysPass => self.pump.let_keys_pass(),
@@ -448,7 +467,11 @@ impl AtWork {
             (Fact::Held, _) if failed.is_none() => {
                 self.happened(Kind::Held, &[("id", Field::Text(&line.id))]);
             }
-            (_, Some(receipt)) => self.events.settled(SystemTime::now(), receipt),
+            (_, Some(receipt)) => {
+                self.events.settled(SystemTime::now(), receipt);
+                self.mark(receipt.verdict.word(), &line.id);
+            }
+            (Fact::Typing, _) => self.mark("typing", &line.id),
             _ => {}
         }
         if let Some(asker) = asker {
@@ -545,19 +568,33 @@ impl AtWork {
         for event in &batch.events {
             match *event {
                 Event::Output(n) => {
-                    self.harness.hurry(batch.bytes.len() - at > HURRY);
-                    self.feed(&batch.bytes[at..at + n]);
+                    let more_waits = batch.bytes.len() > at + n || n >= READ_FULL;
+                    self.harness.hurry(more_waits);
+                    let bytes = &batch.bytes[at..at + n];
+                    self.feed(bytes);
+                    self.record("o", bytes);
                     at += n;
                 }
                 Event::Outer(n) => {
-                    self.handle(Input::Outer(&batch.bytes[at..at + n]));
+                    let bytes = &batch.bytes[at..at + n];
+                    self.record_input(bytes);
+                    self.handle(Input::Outer(bytes));
                     at += n;
                 }
                 Event::Written(job, when) => {
+                    if let Some(typed) = self.typed.take() {
+                        self.record_input(&typed);
+                    }
                     self.handle(Input::Written(Job(job), Written::At(when)))
                 }
-                Event::Refused(job) => self.handle(Input::Written(Job(job), Written::Refused)),
-                Event::Cancelled(job) => self.handle(Input::Written(Job(job), Written::Cancelled)),
+                Event::Refused(job) => {
+                    self.typed = None;
+                    self.handle(Input::Written(Job(job), Written::Refused));
+                }
+                Event::Cancelled(job) => {
+                    self.typed = None;
+                    self.handle(Input::Written(Job(job), Written::Cancelled));
+                }
                 Event::OuterGone => self.end_runtime(HANGUP),
                 Event::Drained => self.ending.drained = true,
             }
@@ -628,6 +665,8 @@ impl AtWork {
                 tracing::warn!("resizing the runtime's terminal: {e}");
             }
             self.handle(Input::Resized(size));
+            let shown = format!("{}x{}", size.cols, size.rows);
+            self.record("r", shown.as_bytes());
         }
     }
 
@@ -718,6 +757,7 @@ impl AtWork {
             "hook" => self.take_hook(client, *request),
             "stop" => self.take_stop(client, &request),
             "keys" => self.take_keys(client, &request),
+            "record" => self.take_record(client, &request),
             "upgrade" => self.take_upgrade(client, &request),
             "attach" => self.take_attach(client, peer, &request),
             "input" => self.take_input(client, &request),
@@ -787,6 +827,8 @@ impl AtWork {
             upgrades: self.upgrades,
             viewers: self.readers(),
             attached: self.attached().map(|who| (who.pid, who.since_ms)),
+            recording: self.recording.as_ref().map(Recording::state),
+            recording_trouble: self.recording_trouble.as_deref(),
         };
         server::status_line(&self.harness, self.origin(), &facts, now())
     }
@@ -817,8 +859,11 @@ impl AtWork {
             handoff::report(Some(up), &Report::Failed { exit, message });
         }
         debug_assert_eq!(self.harness.state().0, State::Exited);
+        self.record("x", ended.code().to_string().as_bytes());
+        self.flush_recording(None);
         self.beat();
         self.tell_stopped(ended);
+        self.answer_all_polls();
         self.clients.finish().await;
         drop(self.sidecar.bound);
         drop(self.sidecar.outer);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ask::{self, NoAnswer};
 use super::place::Place;
-use crate::cli::agent::{Body, SendOptions};
+use crate::cli::send::{Body, SendOptions};
 use crate::failure::{Failure, exit};
 use crate::pure::message::{BODY_MAX, Refusal};
 use crate::pure::orders::TIMEOUT;

@@ -588,6 +588,10 @@ pub struct Facts<'a> {
     pub viewers: usize,
     /// Who has taken over: its pid, and since when in Unix milliseconds.
     pub attached: Option<(u64, u64)>,
+    /// The recording.
+    pub recording: Option<wire::Recorded>,
+    /// Why there is none any more.
+    pub recording_trouble: Option<&'a str>,
 }
 
 /// The answer to `status` and `probe`.
@@ -606,6 +610,7 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
             .journal_trouble
             .map(|why| format!("messages would not survive a restart: {why}")),
     );
+    warnings.extend(facts.recording_trouble.map(str::to_owned));
     if facts.model_failures > 0 {
         warnings.push(format!(
             "the screen model failed {} times and was restarted",
@@ -649,6 +654,7 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
         viewers: facts.viewers,
         attached_pid: facts.attached.map(|a| a.0),
         attached_ms: facts.attached.map(|a| a.1),
+        recording: facts.recording.clone(),
         hooks: facts.hooks.clone(),
         exit: ended.map(crate::pure::harness::Ended::words),
         last_receipt: harness.ledger().last().cloned(),

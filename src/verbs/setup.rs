@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::place::Place;
 use super::program;
-use crate::cli::agent::RunOptions;
+use crate::cli::agent::{RecordOptions, RunOptions};
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pty::Pty;
 use crate::os::signals::Signals;
@@ -76,6 +76,8 @@ pub struct Sidecar {
     pub started: SystemTime,
     /// The kernel's id of this boot.
     pub boot: String,
+    /// Whether the terminal is recorded from the start, and how.
+    pub record: RecordOptions,
 }
 
 /// Makes and takes everything the sidecar needs, and starts the runtime as the last of it: whatever fails
@@ -117,6 +119,8 @@ pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
         Failure::new(code, what, e)
             .hint("check the file's mode, its first line and the working directory")
     })?;
+    let mut record = options.record.clone();
+    record.path = record.path.or_else(|| place.settings.record.clone());
     Ok(Sidecar {
         // Who has no terminal is in no pane, whatever environment was inherited.
         tmux_socket: outer.as_ref().and_then(|_| tmux_socket()),
@@ -133,6 +137,7 @@ pub fn prepare(options: &RunOptions) -> Result<Sidecar, Failure> {
         child,
         started: SystemTime::now(),
         boot: process::boot_id(),
+        record,
     })
 }
 
@@ -174,6 +179,7 @@ pub fn take_over(name: AgentName, handover: &Handover) -> Result<Sidecar, Failur
         child: handover.child,
         started: UNIX_EPOCH + Duration::from_millis(handover.started_ms),
         boot: process::boot_id(),
+        record: RecordOptions::default(),
     })
 }
 

@@ -83,6 +83,9 @@ pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> 
     if status.viewers > 0 {
         row("viewers", status.viewers.to_string());
     }
+    if let Some(recording) = &status.recording {
+        row("recording", recording.file.clone());
+    }
     if let Some(event) = &status.hooks.last_event {
         row("hooks", format!("last told {event}"));
     }

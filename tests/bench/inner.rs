@@ -35,6 +35,7 @@ pub fn run(arguments: &[String]) -> io::Result<()> {
         "idle" => idle(),
         "tell" => tell(arguments.get(1).map_or("", String::as_str)),
         "spin" => spin(),
+        "stream-tui" => stream(&tui_frames()),
         "flood-text" => flood(&[text_pages()], bytes, true),
         "flood-tui" => flood(&[tui_frames()], bytes, false),
         // Text first, frames after it: history and screen are both full at the end.
@@ -124,6 +125,21 @@ fn spin() -> io::Result<()> {
             tick / 10
         );
         print(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Redraws everything a thousand times a second (2 MB), whoever may see that.
+fn stream(frames: &[Vec<u8>]) -> io::Result<()> {
+    raw(false)?;
+    print(READY)?;
+    let stdin = io::stdin();
+    for frame in frames.iter().cycle() {
+        let mut input = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut input, PollTimeout::from(1_u8))? > 0 {
+            return Ok(());
+        }
+        print(frame)?;
     }
     Ok(())
 }

@@ -33,6 +33,7 @@
 //
 // DIRECTIVES in the newest text of the user (main requests only, so they also hold for a client's retries):
 //   slow=SECONDS    let each answer take that long         first=SECONDS   delay before the first token
+//   rows=A-B        answer with a list of rows with these numbers, one token each
 //   fail=STATUS     answer with this HTTP status; `*N` after it: only the first N times
 //                                                          tool=CMD        ask for one shell tool call,
 //                                                          `_` stands for a blank: an approval dialog opens
@@ -167,6 +168,7 @@ function directives(text) {
   const call = get("call", "[\\w.-]+\\?[^\\s<>]*");
   return {
     slow: slow === undefined ? undefined : Number(slow),
+    rows: get("rows", "\\d{1,4}-\\d{1,4}")?.split("-").map(Number),
     first: get("first", `${number}(?:,${number})*`)?.split(",").map(Number) ?? [],
     fail: get("fail", "[1-5]\\d\\d(?:\\*\\d+)?")?.split("*").map(Number) ?? [200],
     steps: get("tool", "[^\\s<>]+")?.replaceAll("_", " ").split(",").map((step) => step.split("+"))
@@ -410,6 +412,12 @@ async function answerTurn(res, api, body, stream, n) {
     // Four tokens a second, however long it takes: a live but slow model, not a stalled one.
     words = wordsFor(text, Math.max(4, Math.round(wish.slow * 4)));
     gap = Math.max(0, wish.slow - first) / words.length;
+  }
+  if (wish.rows !== undefined) {
+    const [from, to] = wish.rows;
+    const row = (n) => `- row ${String(n).padStart(4, "0")} ${FILLER[n % FILLER.length]}\n`;
+    words = ["Here they are:\n\n", ...Array.from({ length: to - from + 1 }, (_, i) => row(from + i))];
+    gap = Math.max(opt.tokenDelay, (wish.slow ?? 0) / words.length);
   }
   const calls = (wish.steps[step] ?? [])
     .map((wanted) => (wanted.call ? namedCall(body, wanted.call) : shellCall(body, wanted)))

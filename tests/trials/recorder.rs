@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mosaic_agent::pure::cast;
+use mosaic_agent::units::TermSize;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -218,44 +220,27 @@ fn give_size(terminal: &impl AsRawFd, size: &Winsize) {
 /// The recording.
 struct Tape {
     file: File,
-    last: Instant,
-    /// Beginnings of characters whose rest has not come yet: of what is printed and of what is typed.
-    begun: [Vec<u8>; 2],
+    tape: cast::Tape,
 }
 
 impl Tape {
     fn new(path: &Path, size: &Winsize) -> Tape {
-        let header = serde_json::json!({
-            "version": 3,
-            "term": {"cols": size.ws_col, "rows": size.ws_row},
-            "mosaic": {"runtime": std::env::var(RUNTIME).unwrap_or_default()},
-        });
+        let size = TermSize::clamped(size.ws_col, size.ws_row);
+        let runtime = std::env::var(RUNTIME).unwrap_or_default();
         let mut file = File::create(path).expect("the recording can be made");
-        writeln!(file, "{header}").expect("the recording can be written");
+        file.write_all(cast::header_line(size, &runtime, 0).as_bytes())
+            .expect("the recording can be written");
         Tape {
             file,
-            last: Instant::now(),
-            begun: Default::default(),
+            tape: cast::Tape::new(Instant::now()),
         }
     }
 
     fn write(&mut self, code: &str, bytes: &[u8]) {
-        let begun = &mut self.begun[usize::from(code == "i")];
-        begun.extend_from_slice(bytes);
-        let whole = match std::str::from_utf8(begun) {
-            Err(e) if e.error_len().is_none() => e.valid_up_to(),
-            _ => begun.len(),
-        };
-        let text = String::from_utf8_lossy(&begun[..whole]).into_owned();
-        begun.drain(..whole);
-        if text.is_empty() {
-            return;
-        }
-        let since = self.last.elapsed().as_micros() as f64 / 1_000_000.0;
-        self.last = Instant::now();
-        let line = serde_json::json!([since, code, text]);
+        let mut lines = Vec::new();
+        self.tape.add(&mut lines, Instant::now(), code, bytes);
         // One write: whoever reads meanwhile sees whole lines.
-        let _ = self.file.write_all(format!("{line}\n").as_bytes());
+        let _ = self.file.write_all(&lines);
     }
 }
 

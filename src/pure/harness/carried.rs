@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Harness, Now, OwnRecord, Running};
 use crate::pure::handover::{Ago, Carried};
+use crate::pure::history::History;
 use crate::pure::profile::Profiles;
 use crate::pure::screen::Screen;
 use crate::pure::wire::State;
@@ -62,6 +63,7 @@ impl Harness {
             screen: self.screen.carried(),
             queue: self.orders.carried(now),
             followed: self.orders.carried_followed(now),
+            history: self.history.carried(self.screen.begun_above()),
         }
     }
 
@@ -78,7 +80,9 @@ impl Harness {
             mono: ago.before(now.mono),
             wall: now.wall - Duration::from_millis(ago.0),
         };
-        harness.screen = Screen::redrawn(size, carried.screen, drawing);
+        let begun = carried.history.begun.clone();
+        harness.screen = Screen::redrawn(size, carried.screen, drawing, begun);
+        harness.history = History::resume(carried.history, &harness.screen);
         harness.bracketed = harness.screen.bracketed_paste();
         harness.state = State::from_word(&carried.state).unwrap_or(State::Starting);
         harness.why = carried.why;

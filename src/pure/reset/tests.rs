@@ -290,7 +290,6 @@ fn the_menu_of_opencode_is_no_part_of_what_was_typed() {
 fn shown(lines: &[&str], top: usize, bottom: usize) -> Shown {
     Shown {
         lines: lines.iter().map(|l| (*l).to_string()).collect(),
-        title: String::new(),
         top,
         bottom,
     }

@@ -78,6 +78,7 @@ pub fn gather(place: &Place, profiles: &Profiles) -> Fleet {
         let file = format!("{agent}.env");
         entry(&mut all, agent).described = Some(read.as_ref().map(|_| file).map_err(Clone::clone));
     }
+    find_owners(place, &mut all);
     let services = own_services(&all);
     let directory = &unit_files::directory(place);
     let deadline = Instant::now() + MANAGERS_WITHIN;
@@ -99,9 +100,18 @@ pub fn gather(place: &Place, profiles: &Profiles) -> Fleet {
     });
     let (units, answers) = units;
     for (agent, answer) in answers {
-        entry(&mut all, &agent).answer = answer;
+        let from = entry(&mut all, &agent);
+        from.answer = match from.owner {
+            Owner::Pid(pid) if answer.is_err() && process::state_letter(pid) == Some('T') => {
+                Err(format!("its sidecar (pid {pid}) is stopped"))
+            }
+            _ => answer,
+        };
     }
-    find_owners(place, &mut all);
+    // One that has started, or was restarted, since the locks were read.
+    if all.values().any(is_news) {
+        find_owners(place, &mut all);
+    }
     seat(&servers, panes, &mut all);
     let linger = systemd::lingers(&process::user_name());
     for (agent, from) in &mut all {
@@ -343,11 +353,25 @@ fn find_owners(place: &Place, all: &mut BTreeMap<String, Sources>) {
         from.owner = holder(&place.settings.run_dir)
             .or_else(|| holder(&sockets))
             .map_or(Owner::Nobody, Owner::Pid);
-        if let (Owner::Pid(pid), Err(silence)) = (from.owner, &mut from.answer)
-            && process::state_letter(pid) == Some('T')
-        {
-            *silence = format!("its sidecar (pid {pid}) is stopped");
-        }
+    }
+}
+
+/// Whether somebody else has answered than who held the lock before the question.
+fn is_news(from: &Sources) -> bool {
+    let answers = from.answer.as_ref().ok().map(|a| a.status.sidecar);
+    let answers = answers.and_then(|pid| i32::try_from(pid).ok());
+    answers.is_some_and(|pid| from.owner != Owner::Pid(pid))
+}
+
+/// Whether somebody holds the agent's lock who can answer: one that is stopped, or dead, cannot.
+fn has_sidecar(from: &Sources) -> bool {
+    match from.owner {
+        Owner::Pid(pid) => !matches!(
+            process::state_letter(pid),
+            None | Some('T' | 't' | 'Z' | 'X')
+        ),
+        Owner::Nobody => false,
+        Owner::Untold => true,
     }
 }
 
@@ -359,7 +383,7 @@ fn ask_all(place: &Place, all: &BTreeMap<String, Sources>) -> Vec<(String, Answe
         op: "status".into(),
         ..Request::default()
     });
-    let calls: Vec<(&String, PathBuf)> = all
+    let calls: Vec<(&String, PathBuf, bool)> = all
         .iter()
         .filter_map(|(agent, from)| {
             let name = AgentName::new(agent).ok()?;
@@ -368,7 +392,7 @@ fn ask_all(place: &Place, all: &BTreeMap<String, Sources>) -> Vec<(String, Answe
             let path = told
                 .filter(|sock| sock.starts_with('/'))
                 .map_or_else(|| place.socket(&name), PathBuf::from);
-            Some((agent, path))
+            Some((agent, path, has_sidecar(from)))
         })
         .collect();
     let mut answers: Vec<(String, Answered)> = all
@@ -376,21 +400,23 @@ fn ask_all(place: &Place, all: &BTreeMap<String, Sources>) -> Vec<(String, Answe
         .filter_map(|agent| Some((agent.clone(), Err(AgentName::new(agent).err()?))))
         .collect();
     for calls in calls.chunks(AT_ONCE) {
-        let paths = calls.iter().map(|(_, path)| path.clone()).collect();
-        for (at, answer) in ask(paths, &request) {
+        let paths = calls.iter().map(|(_, path, _)| path.clone()).collect();
+        for (at, answer) in ask(paths, &request, |at| calls[at].2) {
             answers.push((calls[at].0.clone(), answer));
         }
     }
     answers
 }
 
-/// Asks some sockets at once. The greeting and the answer: two lines.
-fn ask(paths: Vec<PathBuf>, request: &[u8]) -> Vec<(usize, Answered)> {
+/// Asks some sockets at once. The greeting and the answer: two lines. `is_sidecar`: a sidecar is behind that one.
+fn ask(
+    paths: Vec<PathBuf>,
+    request: &[u8],
+    is_sidecar: impl Fn(usize) -> bool,
+) -> Vec<(usize, Answered)> {
     let begun = Instant::now();
-    let total = paths.len();
+    let mut open: BTreeSet<usize> = (0..paths.len()).collect();
     let (mut crowd, refused) = Crowd::ask(paths, request, 2);
-    let asked = crowd.waiting();
-    let mut open: BTreeSet<usize> = (0..total).collect();
     let mut answers = Vec::new();
     let mut take = |outcomes: Vec<(usize, io::Result<Said>)>, open: &mut BTreeSet<usize>| {
         for (at, outcome) in outcomes {
@@ -400,8 +426,8 @@ fn ask(paths: Vec<PathBuf>, request: &[u8]) -> Vec<(usize, Answered)> {
     };
     take(refused, &mut open);
     let mut slowest = Duration::ZERO;
-    while crowd.waiting() > 0 {
-        let until = patience::until(asked, asked - crowd.waiting(), slowest);
+    while !open.is_empty() {
+        let until = patience::until(open.iter().any(|at| is_sidecar(*at)), slowest);
         let left = until.saturating_sub(begun.elapsed());
         // Also when the time is over: what has come meanwhile counts.
         let outcomes = crowd.listen(left);

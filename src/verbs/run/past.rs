@@ -1,11 +1,18 @@
 //! What is kept of what has happened, for readers that come later.
 
-use std::time::SystemTime;
+use std::io;
+use std::path::Path;
+use std::time::{Instant, SystemTime};
 
 use super::AtWork;
+use crate::failure::exit;
+use crate::os::files;
 use crate::os::socket::Peer;
 use crate::pure::events::{Field, Kind};
-use crate::pure::wire::State;
+use crate::pure::receipt::unix_ms;
+use crate::pure::wire::{Request, State};
+use crate::verbs::recording::Recording;
+use crate::verbs::server::{self, ClientId};
 
 impl AtWork {
     /// Tells readers of events.
@@ -58,5 +65,117 @@ impl AtWork {
         ];
         let told = if refused.is_some() { 4 } else { 3 };
         self.happened(Kind::Control, &fields[..told]);
+    }
+
+    /// Begins to record, if that was asked for when the agent was started.
+    #[inline(never)]
+    pub(super) fn record_from_start(&mut self) {
+        let record = self.sidecar.record.clone();
+        if let Some(path) = record.path {
+            self.record_to(&path, record.input, record.max);
+        }
+    }
+
+    /// `record`: begins a recording or, without a path, ends the one that is being made.
+    pub(super) fn take_record(&mut self, client: ClientId, request: &Request) {
+        self.end_recording();
+        if let Some(path) = &request.path {
+            let input = request.input == Some(true);
+            self.record_to(Path::new(path), input, request.max_bytes);
+            if let Some(why) = &self.recording_trouble {
+                let line = server::error_line(self.origin(), "bad_field", why, exit::CONFIG);
+                return self.clients.answer(client, &line);
+            }
+        }
+        let line = self.status_line();
+        self.clients.answer(client, &line);
+    }
+
+    #[inline(never)]
+    fn record_to(&mut self, path: &Path, input: bool, max: Option<u64>) {
+        let mut path = path.to_owned();
+        if path.as_os_str().is_empty() {
+            path = self.sidecar.place.recordings();
+            // Should that fail, the file in it cannot be made either.
+            let _ = files::private_dir(&path);
+        }
+        if path.is_dir() {
+            let at = unix_ms(SystemTime::now()) / 1_000;
+            path.push(format!("{}-{at}.cast", self.sidecar.name));
+        }
+        let runtime = match self.harness.running().name.as_str() {
+            "" => &self.sidecar.place.settings.runtime,
+            name => name,
+        };
+        match Recording::start(path, (input, max), runtime, self.harness.screen()) {
+            Ok(recording) => {
+                self.recording_trouble = None;
+                self.recording_is(&recording, None);
+                self.recording = Some(recording);
+            }
+            Err(e) => self.recording_trouble = Some(format!("nothing is recorded: {e}")),
+        }
+    }
+
+    /// Adds an event to the recording, if there is one. One that cannot be written is over; the agent goes on.
+    #[inline(never)]
+    pub(super) fn record(&mut self, code: &str, bytes: &[u8]) {
+        if let Some(recording) = &mut self.recording {
+            let added = recording.add(code, bytes, self.harness.screen());
+            self.recorded(added);
+        }
+    }
+
+    /// Adds what was typed, if that is recorded.
+    pub(super) fn record_input(&mut self, bytes: &[u8]) {
+        if self.recording.as_ref().is_some_and(|r| r.input) {
+            self.record("i", bytes);
+        }
+    }
+
+    /// Adds what has become of a message.
+    #[inline(never)]
+    pub(super) fn mark(&mut self, what: &str, id: &str) {
+        self.record("m", format!("{what} {id}").as_bytes());
+    }
+
+    /// Writes what waits: if it is time for that, or at once.
+    #[inline(never)]
+    pub(super) fn flush_recording(&mut self, now: Option<Instant>) {
+        if let Some(recording) = &mut self.recording {
+            let due = |at| now.is_none_or(|now| now >= at);
+            if recording.deadline().is_some_and(due) {
+                let flushed = recording.flush(self.harness.screen());
+                self.recorded(flushed);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn recorded(&mut self, result: io::Result<()>) {
+        if let Err(e) = result
+            && let Some(recording) = self.recording.take()
+        {
+            let why = format!("the recording has ended: {e}");
+            self.recording_is(&recording, Some(&why));
+            self.recording_trouble = Some(why);
+        }
+    }
+
+    fn end_recording(&mut self) {
+        self.flush_recording(None);
+        if let Some(recording) = self.recording.take() {
+            self.recording_is(&recording, Some("asked for"));
+        }
+    }
+
+    fn recording_is(&mut self, recording: &Recording, stopped: Option<&str>) {
+        let file = recording.state().file;
+        let fields = [
+            ("file", Field::Text(&file)),
+            ("stopped", Field::Text(stopped.unwrap_or_default())),
+        ];
+        let told = if stopped.is_some() { 2 } else { 1 };
+        self.happened(Kind::Recording, &fields[..told]);
     }
 }

@@ -151,6 +151,7 @@ impl AtWork {
         match request.op.as_str() {
             "screen" => self.screen_answer(request),
             "history" => {
+                self.harness.catch_up();
                 let (cursor, most) = (request.cursor.as_deref(), request.lines);
                 let (screen, history) = (self.harness.screen(), self.harness.history());
                 history.line(&self.origin(), screen, cursor, most.unwrap_or(u64::MAX))
@@ -204,6 +205,14 @@ impl AtWork {
             attached_pid: self.attached().map(|who| who.pid),
             hash: screen.hash_text(),
             revision: screen.revision(),
+        }
+    }
+
+    /// The last answer to everybody who waits.
+    pub(super) fn answer_all_polls(&mut self) {
+        for poll in std::mem::take(&mut self.polls) {
+            let line = self.poll_line(&poll.request);
+            self.clients.answer(poll.client, &line);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::pure::profile::Profiles;
 use crate::pure::receipt::unix_ms;
 use crate::pure::wire::{self, Request, UpgradeLine};
 use crate::units::TermSize;
+use crate::verbs::recording::Recording;
 use crate::verbs::server::{self, ClientId, Clients, Handed, Heard};
 
 /// How long a moment is waited for at which nothing is on its way, unless the caller says otherwise.
@@ -218,6 +219,7 @@ impl AtWork {
         let mut batch = Batch::default();
         self.pump.take(&mut batch);
         self.take_batch(&batch);
+        self.harness.catch_up();
         let failed = match self.drawing() {
             Err(why) => why,
             // The last bytes may have begun something.
@@ -238,6 +240,7 @@ impl AtWork {
                     ..self.handover()
                 };
                 let document = handover::render(handover);
+                self.flush_recording(None);
                 self.become_next(program, &document, &clients).to_string()
             }
         };
@@ -268,7 +271,8 @@ impl AtWork {
         if let Err(e) = open {
             return e;
         }
-        replace::become_program(program, &next_argv(replace::number(&document)))
+        let argv = next_argv(replace::number(&document), self.recording.as_ref());
+        replace::become_program(program, &argv)
     }
 
     fn stays_open(&self, clients: &[Handed], stays: bool) -> std::io::Result<()> {
@@ -306,6 +310,7 @@ impl AtWork {
             panics: self.panics,
             hooks: self.hooks.clone(),
             harness: self.harness.carried(now()),
+            events: self.events.carried(),
             waiting: self.waiting.iter().map(|(a, c)| (a.0, c.0)).collect(),
             polls: self.carried_polls(),
             ..Handover::default()
@@ -342,13 +347,18 @@ impl AtWork {
 
 /// The arguments of the next binary: ours, with the document's number behind the verb. What else stands there tells
 /// others how this agent was started.
-fn next_argv(document: i32) -> Vec<OsString> {
+fn next_argv(document: i32, recording: Option<&Recording>) -> Vec<OsString> {
     let mut argv: Vec<OsString> = std::env::args_os().collect();
     let verb = argv.iter().position(|arg| arg == "run").unwrap_or(0);
     if argv.get(verb + 1).is_some_and(|arg| arg == "--take-over") {
         argv.drain(verb + 1..(verb + 3).min(argv.len()));
     }
-    let number = document.to_string().into();
-    argv.splice(verb + 1..verb + 1, ["--take-over".into(), number]);
+    let command = argv.iter().position(|arg| arg == "--");
+    let command = argv.split_off(command.unwrap_or(argv.len()));
+    argv.retain(|arg| !arg.to_string_lossy().starts_with("--record"));
+    argv.extend(command);
+    let mut next = vec!["--take-over".into(), document.to_string().into()];
+    next.extend(recording.into_iter().flat_map(Recording::options));
+    argv.splice(verb + 1..verb + 1, next);
     argv
 }
