@@ -21,6 +21,7 @@ pub const OF_FLEET: &[&str] = &[
     "mosaic-agent attach NAME: take it over; one at a time",
     "mosaic-agent screen NAME: its screen now, as text, cells or a picture",
     "mosaic-agent keys NAME KEY...: deliberate keys: answer a dialog, interrupt a turn",
+    "mosaic-agent reset NAME: the runtime's own reset command, and proof that it worked",
     "mosaic-agent upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays",
     "mosaic-agent stop NAME: end it in order: drain, the turn's end, its own way to quit, TERM, KILL",
     "mosaic-agent restart NAME: the same, and start it again",

@@ -80,6 +80,8 @@ pub enum Verb {
     Past(past::Verb),
     /// Type deliberate keys into an agent.
     Keys(super::keys::Options),
+    /// Type the runtime's own reset command, and prove that it worked.
+    Reset(super::reset::Options),
     /// Replace running sidecars by another binary.
     Upgrade(super::upgrade::Options),
     /// Look at one agent, or take it over.
@@ -237,6 +239,10 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         }),
         "keys" => Ok(match super::keys::read(&mut parser)? {
             Some(options) => Verb::Keys(options),
+            None => Verb::Help(page.into()),
+        }),
+        "reset" => Ok(match super::reset::read(&mut parser)? {
+            Some(options) => Verb::Reset(options),
             None => Verb::Help(page.into()),
         }),
         "upgrade" => Ok(match super::upgrade::read(&mut parser)? {

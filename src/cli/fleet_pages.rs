@@ -104,6 +104,7 @@ Examples
   mosaic-fleet screen --svg coder0 > coder0.svg
 ",
     super::keys::PAGE,
+    super::reset::PAGE,
     "mosaic-fleet upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays
 
 By the mosaic-agent beside this program. Connections, messages and receipts stay (docs/operating.md).

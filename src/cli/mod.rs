@@ -13,6 +13,7 @@ pub mod launch;
 pub mod man;
 pub mod past;
 pub mod ps;
+pub mod reset;
 pub mod send;
 pub mod show;
 pub mod upgrade;

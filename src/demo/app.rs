@@ -26,9 +26,11 @@ const SLOW_MAX: f64 = 86_400.0;
 const DIALOG_CMD: &str = "make test";
 
 const GREETING: &str = "demo-tui: no model, no account, no network. Write something, or /help.";
+const NEW_SESSION: &str = "A new session.";
 const HELP: &[&str] = &[
     "/help        this list",
     "/clear       empty the transcript",
+    "/new         the same, and say so: a new session",
     "/ask [CMD]   open the approval dialog",
     "/flood N     print N KB of coloured text",
     "/stop        stop this process (SIGSTOP)",
@@ -55,6 +57,8 @@ pub struct Config {
     pub newline_window_ms: u64,
     /// How many submissions clear the composer and go nowhere.
     pub lose: u32,
+    /// Whether `/new` does nothing.
+    pub ignore_new: bool,
     /// Whether pastes are ignored.
     pub drop_pastes: bool,
     /// Whether a paste opens the dialog.
@@ -77,6 +81,7 @@ impl Default for Config {
             paste_window_ms: 0,
             newline_window_ms: 0,
             lose: 0,
+            ignore_new: false,
             drop_pastes: false,
             dialog_on_paste: false,
             dialog_after_ms: None,
@@ -212,6 +217,7 @@ struct Turn {
 enum Command {
     Help,
     Clear,
+    New,
     Ask(String),
     Flood(u32),
     Stop,
@@ -227,6 +233,7 @@ impl Command {
         match word {
             "/help" => Ok(Self::Help),
             "/clear" => Ok(Self::Clear),
+            "/new" => Ok(Self::New),
             "/ask" if rest.is_empty() => Ok(Self::Ask(DIALOG_CMD.into())),
             "/ask" => Ok(Self::Ask(rest.into())),
             "/flood" => rest
@@ -624,15 +631,22 @@ impl App {
     fn run_command(&mut self, command: Command) {
         match command {
             Command::Help => self.block(HELP.iter().map(|line| Row::Note((*line).into()))),
-            Command::Clear => {
-                self.first_row += self.rows.len() as u64;
-                self.rows.clear();
+            Command::Clear => self.clear(),
+            Command::New if self.config.ignore_new => {}
+            Command::New => {
+                self.clear();
+                self.block([Row::Note(NEW_SESSION.into())]);
             }
             Command::Ask(cmd) => self.open_dialog(cmd),
             Command::Flood(kilobytes) => self.flood_left = kilobytes,
             Command::Stop => self.effects.push(Effect::Stop),
             Command::Exit(code) => self.effects.push(Effect::Exit(code)),
         }
+    }
+
+    fn clear(&mut self) {
+        self.first_row += self.rows.len() as u64;
+        self.rows.clear();
     }
 
     /// Appends a block, apart from what stands above it.

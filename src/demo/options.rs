@@ -27,6 +27,7 @@ For tests (times in ms, counted from the start of the process):
   --paste-window-ms N    an Enter within N ms after a paste does nothing
   --newline-window-ms N  an Enter within N ms after a paste inserts a newline
   --lose N               the first N submissions clear the composer, no more
+  --ignore-new           /new does nothing
   --drop-pastes          pastes are ignored
   --dialog-on-paste      a paste is inserted, and then the approval dialog opens
   --dialog-after-ms N    the approval dialog opens after N ms
@@ -88,6 +89,7 @@ impl Options {
                 "--paste-window-ms" => app.paste_window_ms = args.milliseconds()?,
                 "--newline-window-ms" => app.newline_window_ms = args.milliseconds()?,
                 "--lose" => app.lose = args.number()?,
+                "--ignore-new" => app.ignore_new = true,
                 "--drop-pastes" => app.drop_pastes = true,
                 "--dialog-on-paste" => app.dialog_on_paste = true,
                 "--dialog-after-ms" => app.dialog_after_ms = Some(args.milliseconds()?),

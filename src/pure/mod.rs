@@ -45,6 +45,7 @@ pub mod record;
 pub mod recorded;
 pub mod redraw;
 pub mod remote;
+pub mod reset;
 pub mod roster;
 pub mod schemas;
 pub mod screen;

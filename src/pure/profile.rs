@@ -378,6 +378,8 @@ impl Profile {
             quit: root.texts("quit")?,
             shells: root.texts("shells")?,
         };
+        // Read by whoever resets an agent (`reset::rule`), which its sidecar does not.
+        root.skip("reset");
         root.finish()?;
         let composer = &profile.composer;
         match (composer.shape, composer.rule, composer.prompt) {

@@ -10,7 +10,7 @@ macro_rules! schemas {
 /// All of them: the thing, and its schema.
 pub const ALL: &[(&str, &str)] = schemas![
     "doctor", "error", "event", "events", "explain", "hello", "history", "hook", "hooks", "keys",
-    "ps", "receipt", "replay", "request", "screen", "status", "stop", "units", "upgrade",
+    "ps", "receipt", "replay", "request", "reset", "screen", "status", "stop", "units", "upgrade",
 ];
 
 /// The schema of a thing. What a document calls itself (`mosaic.receipt/1`) is a name of it, too.

@@ -268,6 +268,17 @@ impl<'a, 'i> Table<'a, 'i> {
         Ok(read)
     }
 
+    /// Leaves a key to somebody else.
+    pub fn skip(&self, key: &'static str) {
+        let _ = self.get(key);
+    }
+
+    /// What is wrong with the value of a key.
+    pub fn mistake(&self, key: &'static str, why: &str) -> String {
+        let at = self.get(key).map_or(self.at, |value| value.span().start);
+        self.source.wrong(at, &self.key(key), why)
+    }
+
     /// Complains of a key nobody asked for: a misspelt key must not be silently without effect.
     ///
     /// # Errors

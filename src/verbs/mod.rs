@@ -31,6 +31,7 @@ mod record;
 mod recording;
 mod records;
 mod replay;
+mod reset;
 pub mod run;
 mod scope;
 mod screen;
@@ -129,6 +130,7 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         }
         fleet::Verb::Past(past::Verb::Tail(options)) => tail::tail(options).map(ExitCode::from),
         fleet::Verb::Keys(options) => keys::keys(options).map(ExitCode::from),
+        fleet::Verb::Reset(options) => reset::reset(&options).map(ExitCode::from),
         fleet::Verb::Upgrade(options) => upgrade::upgrade(&options).map(ExitCode::from),
         fleet::Verb::View(verb) => view(verb).map(ExitCode::from),
         fleet::Verb::Send(verb) => perform_send(verb).map(ExitCode::from),

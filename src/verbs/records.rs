@@ -178,10 +178,7 @@ fn places(rules: &[RecordRule], pid: i32) -> Vec<Place> {
         let Some(root) = rule.root.iter().find_map(|root| expand(root, pid)) else {
             continue;
         };
-        subject.session = rule.session(&subject).and_then(|(file, key)| {
-            let document = files::read_small(&root.join(file), LINE_MAX).ok()?;
-            record::value_of(&document, key)
-        });
+        subject.session = session(rule, &root, &subject);
         let path = rule.path(&subject);
         let rule = (rule.clone(), rule.head(&subject));
         match places.iter_mut().find(|p| p.root == root && p.path == path) {
@@ -196,8 +193,15 @@ fn places(rules: &[RecordRule], pid: i32) -> Vec<Place> {
     places
 }
 
+/// The session that the runtime says it has.
+pub(super) fn session(rule: &RecordRule, root: &Path, subject: &Subject) -> Option<String> {
+    let (file, key) = rule.session(subject)?;
+    let document = files::read_small(&root.join(file), LINE_MAX).ok()?;
+    record::value_of(&document, key)
+}
+
 /// A root of a rule, if its variable is set to an absolute path.
-fn expand(root: &str, pid: i32) -> Option<PathBuf> {
+pub(super) fn expand(root: &str, pid: i32) -> Option<PathBuf> {
     let (first, rest) = root.split_once('/').unwrap_or((root, ""));
     let name = match first.strip_prefix('$') {
         Some(name) => name,

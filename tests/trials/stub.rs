@@ -109,6 +109,14 @@ impl Stub {
             .unwrap_or_default()
     }
 
+    /// All that the user has said, as each request of a session has it.
+    pub fn conversations(&self) -> Vec<String> {
+        let mut entries = self.entries();
+        entries.retain(|e| e["ev"] == "req" && e["aux"] == false);
+        let texts = entries.iter().map(|e| strings(&e["user_texts"]).join("\n"));
+        texts.collect()
+    }
+
     /// What else was asked for, and what could not be done.
     pub fn other(&self) -> Vec<Value> {
         let mut entries = self.entries();
