@@ -80,7 +80,7 @@ impl Play {
     fn until_done(&mut self) -> Next {
         for _ in 0..1_000 {
             let next = self.look();
-            if next != Next::Look {
+            if !matches!(next, Next::Look | Next::Wait) {
                 return next;
             }
         }
@@ -127,7 +127,7 @@ fn the_end_of_a_turn_is_waited_for_as_long_as_the_caller_says() {
     seen.state = State::Busy;
     let mut play = Play::new(seen.clone(), Duration::from_secs(2));
     for _ in 0..19 {
-        assert_eq!(play.look(), Next::Look);
+        assert_eq!(play.look(), Next::Wait);
     }
     play.seen.state = State::Ready;
     assert_eq!(play.look(), typing("/new", "a"));
