@@ -216,6 +216,36 @@ fn an_enter_that_was_swallowed_is_pressed_once_more_and_then_the_command_goes() 
 }
 
 #[test]
+fn backspaces_are_pressed_once_whatever_comes_of_them() {
+    let mut play = Play::new(ready(), Duration::ZERO);
+    play.look();
+    play.typed();
+    play.seen.composer = Some("/new".into());
+    play.seen.offered = false;
+    assert!(matches!(play.until_done(), Next::Type(..)));
+    play.typed();
+    play.ends(Verdict::Unproven, "may still stand in the composer");
+    assert!(!play.reset.removed);
+}
+
+#[test]
+fn enter_waits_as_long_as_the_runtime_would_put_it_off() {
+    let mut play = Play::new(ready(), Duration::ZERO);
+    let send = SendRule {
+        enter_pause_ms: 250,
+        ..SendRule::default()
+    };
+    play.reset = Reset::new(&rule("demo"), &send, Duration::ZERO, play.now);
+    play.look();
+    play.typed();
+    play.seen.composer = Some("/new".into());
+    for _ in 0..3 {
+        assert_eq!(play.look(), Next::Look);
+    }
+    assert_eq!(play.look(), Next::Type(vec!["Enter".into()], "a".into()));
+}
+
+#[test]
 fn a_fresh_screen_proves_a_reset_only_if_it_was_not_fresh_before() {
     let mut play = Play::entered(ready());
     play.seen.fresh = Some("home".into());
