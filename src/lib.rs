@@ -30,6 +30,7 @@
 //!              meanwhile: the runtime's own record -> verbs::records -> pure::judge
 //!              to another host: verbs::far -> ssh -> `send` there; from a model: verbs::mcp -> `send` as a child
 //! a beat       pure::harness (Effect::Beat) -> pure::beat -> os::files, written beside and renamed
+//! a reset      verbs::reset -> `status`, `explain`, `screen` -> pure::reset -> `keys` -> ... -> the same, until it is proven
 //! a picture    verbs::viewer -> `screen` with cells -> verbs::run::polls -> pure::cells -> pure::mirror -> pure::viewport -> os::stage
 //! a hand       verbs::viewer::hand -> `input` -> verbs::run::takeover -> os::pump, where it is a key of the terminal
 //! a past       verbs::run::past -> pure::events; pure::screen -> pure::leaving -> pure::history; both by verbs::run::polls

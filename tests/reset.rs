@@ -272,6 +272,10 @@ fn a_mistake_in_the_profile_is_told_before_anything_is_typed() {
     assert_eq!(output.code, 78, "{output:?}");
     assert!(output.stderr.contains("demo.toml:"), "{output:?}");
     assert!(output.stderr.contains("reset.command"), "{output:?}");
+    let mut doctor = demo.sandbox.command(FLEET);
+    doctor.arg("doctor");
+    let found = Running::start(doctor, &demo.sandbox.path("out"), b"").wait(support::LATER);
+    assert!(found.stdout.contains("reset.command"), "{found:?}");
 }
 
 /// A demo with a profile of the user's own that says this of resets.

@@ -791,6 +791,20 @@ mod tests {
     }
 
     #[test]
+    fn a_new_session_shows_nothing_of_the_one_before() {
+        let command = |text: &str| Event::Command { text: text.into() };
+        let mut app = app(|_| {});
+        send(&mut app, "one\r", 0);
+        app.tick(900);
+        assert_eq!(send(&mut app, "/new\r", 900), [command("/new")]);
+        let rows: Vec<&Row> = app.rows().collect();
+        assert_eq!(rows, [&Row::Note(NEW_SESSION.into())]);
+        app.config.ignore_new = true;
+        assert_eq!(send(&mut app, "/help\r/new\r", 900).len(), 2);
+        assert!(app.rows().count() > HELP.len());
+    }
+
+    #[test]
     fn enter_after_a_paste_misbehaves_only_within_its_window() {
         let mut swallows = app(|config| config.paste_window_ms = 100);
         swallows.input(Input::Paste("p".into()), 0);

@@ -245,8 +245,10 @@ pub struct Seen {
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Look again.
+    /// Look again when something was printed.
     Look,
+    /// Look again when the agent's state has changed, or after a while: something stands in the way.
+    Wait,
     /// Type these keys if the screen has this hash, and tell [`Reset::typed`] or [`Reset::changed`].
     Type(Vec<String>, String),
     /// Nothing: [`Reset::verdict`] has it.
@@ -465,7 +467,7 @@ impl Reset {
             return self.keys(Act::Command, keys, seen);
         };
         match now < self.wait_until {
-            true => Next::Look,
+            true => Next::Wait,
             false => self.refuse(&why, now),
         }
     }

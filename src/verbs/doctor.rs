@@ -17,7 +17,8 @@ use crate::failure::{Failure, exit};
 use crate::os::{files, process, pty, socket, systemd};
 use crate::pure::beat::{Found, READ_MAX};
 use crate::pure::doctor::{self, Answer, Check, Directory, Manager, Outcome};
-use crate::pure::profile::Profiles;
+use crate::pure::profile::{Profile, Profiles};
+use crate::pure::reset;
 use crate::pure::unit_file;
 use crate::pure::wire::State;
 use crate::units::{AgentName, NAME_MAX};
@@ -51,10 +52,18 @@ pub fn doctor(json: bool) -> Result<u8, Failure> {
     checks.extend(manager());
     checks.extend(units(&place));
     checks.extend(directories(&place));
-    let profiles = Profiles::with(&files::profile_files(&place.settings.profile_dir));
+    let overrides = files::profile_files(&place.settings.profile_dir);
+    let profiles = Profiles::with(&overrides);
     for warning in &profiles.warnings {
         let mend = "mend the file; until then the profile we bring along is used";
         checks.push(Check::warn("profiles", warning, mend));
+    }
+    for (file, text) in &overrides {
+        let is_used = Profile::parse(file, text).is_ok();
+        if let (true, Err(why)) = (is_used, reset::in_file(file, text)) {
+            let mend = "mend the file; until then its runtime cannot be reset";
+            checks.push(Check::warn("profiles", why, mend));
+        }
     }
     checks.extend(runtimes(&place, &profiles));
     checks.extend(match hooks::states(&place, &profiles) {

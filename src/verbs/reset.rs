@@ -25,13 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks, if nothing is printed before: not everything that proves a reset is on the screen.
 const LOOK_EVERY_MS: u64 = 100;
 
-/// A look is tried so often before one counts during which something was printed.
-const TRIES: usize = 5;
+/// While something stands in the way that a look cannot change, if the state stays the same.
+const WAIT_EVERY_MS: u64 = 1_000;
 
 /// The parts of a screen's answer that are looked at.
 #[derive(Deserialize)]
 struct Screen {
-    #[serde(default)]
+    tenant_id: String,
+    host: String,
     lines: Vec<String>,
     hash: String,
     revision: u64,
@@ -81,16 +82,18 @@ pub fn reset(options: &Options) -> Result<u8, Failure> {
         rule,
         runtime: own_process(&profiles, status.pid),
     };
+    let Screen {
+        tenant_id, host, ..
+    } = eyes.screen().map_err(failed)?;
     let since = Instant::now();
     let mut machine = Reset::new(rule, &profile.send, options.wait, since);
     eyes.follow(&mut machine)?;
-    let origin = place.origin(name);
     let (verdict, reason) = machine.verdict();
     let line = ResetLine {
         schema: "mosaic.reset/1",
-        tenant_id: origin.tenant_id,
-        host: origin.host,
-        agent: origin.agent,
+        tenant_id,
+        host,
+        agent: name.to_string(),
         runtime: profile.name.clone(),
         command: rule.command.clone(),
         verdict,
@@ -190,9 +193,13 @@ impl Eyes<'_> {
             };
             match machine.next(&seen, Instant::now()) {
                 Next::Over => return Ok(()),
-                Next::Look => {
-                    // Not an answer, but that there is one: what it says is asked for anew.
-                    if let Err(e) = self.screen(Some(revision)) {
+                next @ (Next::Look | Next::Wait) => {
+                    let waited = match next {
+                        Next::Look => self.wait(revision, LOOK_EVERY_MS),
+                        // No screen is newer than this: only another state is news.
+                        _ => self.wait(u64::MAX, WAIT_EVERY_MS),
+                    };
+                    if let Err(e) = waited {
                         return self.blind(machine, e);
                     }
                 }
@@ -239,15 +246,24 @@ impl Eyes<'_> {
         self.ask(&request).map(|_| ())
     }
 
-    /// The screen; with `after` once it is newer than that, or after a while.
-    fn screen(&self, after: Option<u64>) -> Result<Screen, NoAnswer> {
+    /// The screen as it is now.
+    fn screen(&self) -> Result<Screen, NoAnswer> {
         let request = Request {
             op: "screen".into(),
-            after,
-            wait_ms: after.map(|_| LOOK_EVERY_MS),
             ..Request::default()
         };
         read(&self.ask(&request)?)
+    }
+
+    /// Waits until the screen is newer than that or the state another one, or for that long.
+    fn wait(&self, after: u64, wait_ms: u64) -> Result<(), NoAnswer> {
+        let request = Request {
+            op: "screen".into(),
+            after: Some(after),
+            wait_ms: Some(wait_ms),
+            ..Request::default()
+        };
+        self.ask(&request).map(|_| ())
     }
 
     /// One look: what the sidecar tells between two answers about the same screen belongs together.
@@ -256,20 +272,14 @@ impl Eyes<'_> {
             op: "explain".into(),
             ..Request::default()
         };
-        let mut tries = 0;
-        loop {
-            let before = self.screen(None)?;
-            let explained: Explained = read(&self.ask(&explain)?)?;
-            let status = ask::status(self.place, self.name, PATIENCE)?;
-            let session = self.session();
-            let after = self.screen(None)?;
-            tries += 1;
-            let steady = before.revision == after.revision;
-            if steady || tries == TRIES {
-                let seen = self.seen(before, explained, &status, session, steady);
-                return Ok((seen, after.revision));
-            }
-        }
+        let before = self.screen()?;
+        let explained: Explained = read(&self.ask(&explain)?)?;
+        let status = ask::status(self.place, self.name, PATIENCE)?;
+        let session = self.session();
+        let after = self.screen()?;
+        let steady = before.revision == after.revision;
+        let seen = self.seen(before, explained, &status, session, steady);
+        Ok((seen, after.revision))
     }
 
     fn seen(

@@ -80,7 +80,7 @@ impl Play {
     fn until_done(&mut self) -> Next {
         for _ in 0..1_000 {
             let next = self.look();
-            if next != Next::Look {
+            if !matches!(next, Next::Look | Next::Wait) {
                 return next;
             }
         }
@@ -127,7 +127,7 @@ fn the_end_of_a_turn_is_waited_for_as_long_as_the_caller_says() {
     seen.state = State::Busy;
     let mut play = Play::new(seen.clone(), Duration::from_secs(2));
     for _ in 0..19 {
-        assert_eq!(play.look(), Next::Look);
+        assert_eq!(play.look(), Next::Wait);
     }
     play.seen.state = State::Ready;
     assert_eq!(play.look(), typing("/new", "a"));
@@ -213,6 +213,36 @@ fn an_enter_that_was_swallowed_is_pressed_once_more_and_then_the_command_goes() 
     play.seen.composer = Some(String::new());
     play.ends(Verdict::Unproven, "was not taken");
     assert!(play.reset.removed && play.reset.submitted());
+}
+
+#[test]
+fn backspaces_are_pressed_once_whatever_comes_of_them() {
+    let mut play = Play::new(ready(), Duration::ZERO);
+    play.look();
+    play.typed();
+    play.seen.composer = Some("/new".into());
+    play.seen.offered = false;
+    assert!(matches!(play.until_done(), Next::Type(..)));
+    play.typed();
+    play.ends(Verdict::Unproven, "may still stand in the composer");
+    assert!(!play.reset.removed);
+}
+
+#[test]
+fn enter_waits_as_long_as_the_runtime_would_put_it_off() {
+    let mut play = Play::new(ready(), Duration::ZERO);
+    let send = SendRule {
+        enter_pause_ms: 250,
+        ..SendRule::default()
+    };
+    play.reset = Reset::new(&rule("demo"), &send, Duration::ZERO, play.now);
+    play.look();
+    play.typed();
+    play.seen.composer = Some("/new".into());
+    for _ in 0..3 {
+        assert_eq!(play.look(), Next::Look);
+    }
+    assert_eq!(play.look(), Next::Type(vec!["Enter".into()], "a".into()));
 }
 
 #[test]
