@@ -184,23 +184,30 @@ impl Pump {
         Ok(())
     }
 
-    /// Stands still: nothing is read or written any more. What was seen until then can be taken. A write that has
-    /// begun is finished first.
+    /// Stands still: nothing is read or written any more. What was seen until then can be taken.
     pub fn stop(&mut self) {
         self.shared.mailbox().stops = true;
         self.wake();
         self.stopped = self.thread.take().and_then(|thread| thread.join().ok());
     }
 
-    /// What a pump that stands still has read and not written, unconditional writes that it was handed included.
+    /// What a pump that stands still has read and not written, unconditional writes that it was handed included, and
+    /// the rest of one that has begun.
     pub fn left(&self) -> Leftover {
         let Some(worker) = &self.stopped else {
             return Leftover::default();
         };
         let mut to_inner = worker.to_inner.rest().to_vec();
         let mailbox = self.shared.mailbox();
-        let handed = worker.writing.as_ref().map(|writing| &writing.order);
-        for order in handed.into_iter().chain(&mailbox.orders) {
+        if let Some(writing) = &worker.writing
+            && (writing.done > 0 || writing.order.if_outer.is_none())
+        {
+            // Behind what a person has typed meanwhile only if it has not begun.
+            let at = if writing.done > 0 { 0 } else { to_inner.len() };
+            let rest = writing.order.bytes[writing.done..].iter().copied();
+            to_inner.splice(at..at, rest);
+        }
+        for order in &mailbox.orders {
             if order.if_outer.is_none() {
                 to_inner.extend_from_slice(&order.bytes);
             }
@@ -396,7 +403,7 @@ impl Worker {
             {
                 let mut mailbox = self.shared.mailbox();
                 drain_until = drain_until.or(mailbox.drain_until);
-                if mailbox.stops && self.writing.as_ref().is_none_or(|w| w.done == 0) {
+                if mailbox.stops {
                     return;
                 }
                 let room = mailbox.batch.bytes.len() < UNPARSED_MAX;

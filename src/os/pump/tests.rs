@@ -176,3 +176,24 @@ fn a_cancelled_write_still_ends_its_paste_and_holds_nobodys_keys_back() {
     wait(&pump, |e| matches!(e, Event::Cancelled(7)));
     pump.drain(Instant::now());
 }
+
+#[test]
+fn a_write_that_was_cut_by_a_stop_goes_on_where_it_was() {
+    let (mut pump, _terminal, mut runtime) = pump();
+    // More than the runtime's side takes before it reads.
+    let body: Vec<u8> = (0..=250).cycle().take(4 * 1024 * 1024).collect();
+    pump.inject(1, body.clone(), 0, None, None);
+    let mut got = vec![0];
+    runtime.read_exact(&mut got).expect("it begins");
+    pump.stop();
+    let left = pump.left().to_inner;
+    assert!(!left.is_empty() && left.len() < body.len());
+    assert!(body.ends_with(&left));
+    // Going on in the same process it is written once, whole.
+    pump.go_on().expect("a thread");
+    let mut rest = vec![0; body.len() - 1];
+    runtime.read_exact(&mut rest).expect("all of it arrives");
+    assert!(rest == body[1..]);
+    wait(&pump, |e| matches!(e, Event::Written(1, _)));
+    pump.drain(Instant::now());
+}

@@ -21,8 +21,6 @@ impl Harness {
         let free = |view: &crate::pure::view::View| view.composer_is_free();
         if self.is_judging() {
             Some("the fate of a message is open")
-        } else if self.answering.is_some() {
-            Some("the runtime does not read the answer to its question")
         } else if self.screen.drawing().is_none() {
             Some("the runtime is in the middle of a very long control string")
         } else if self.generic.is_some() && !self.view.as_ref().is_some_and(free) {
