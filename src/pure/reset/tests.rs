@@ -1,3 +1,4 @@
+use super::looks::EMBEDDED;
 use super::*;
 use crate::pure::profile::Profiles;
 
