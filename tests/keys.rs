@@ -46,6 +46,34 @@ fn a_dialog_is_answered_by_who_has_seen_it_and_by_nobody_else() {
 }
 
 #[test]
+fn what_a_person_has_just_typed_and_nobody_has_drawn_yet_is_a_change() {
+    let sandbox = Sandbox::new();
+    // Draws nothing of what is typed.
+    let script = sandbox.script(
+        "silent",
+        "#!/bin/bash\nstty raw -echo\nprintf 'up\\r\\n'\nexec cat > /dev/null\n",
+    );
+    let pane = Pane::run(&sandbox, "a", &[script.to_str().expect("a path")]);
+    pane.wait_text("up", SOON);
+    let mut client = Client::greeted(&sandbox.socket("a"));
+    let seen = client.ask(&json!({"op": "screen"}))["hash"].clone();
+    let keys = json!({"op": "keys", "keys": ["x"], "expect": seen});
+    let refused = support::get(SOON, "a key of the person's is on its way", || {
+        pane.write(b"m");
+        let answer = client.ask(&keys);
+        (answer["error"] == "changed").then_some(answer)
+    });
+    assert!(
+        refused["message"].to_string().contains("look again"),
+        "{refused}"
+    );
+    // Whoever never draws does not keep others away for ever.
+    until(SOON, "it is let go", || {
+        client.ask(&keys)["schema"] == "mosaic.keys/1"
+    });
+}
+
+#[test]
 fn a_turn_is_interrupted_and_a_key_is_a_persons() {
     let demo = Demo::ready(&["--turn-ms", "60000"]);
     demo.submit("for a long time");

@@ -42,6 +42,9 @@ const UPDATE_LASTS: Duration = Duration::from_millis(150);
 /// Input that stays unread this long makes the agent `wedged`; booting runtimes took up to 2.5 s.
 const UNREAD_IS_WEDGED: Duration = Duration::from_secs(5);
 
+/// What a person types is drawn within this time, most of the time: slowest seen 0.2 s (claude, machine loaded).
+const KEY_DRAWN: Duration = Duration::from_millis(300);
+
 /// After input was sent, the kernel is asked whether it was read.
 const READ_CHECK: Duration = Duration::from_millis(1_000);
 
@@ -586,6 +589,12 @@ impl Harness {
     /// Whether anything may depend on a single frame.
     fn is_watching(&self) -> bool {
         self.turn_due.is_some() || self.is_judging() || self.orders.is_following()
+    }
+
+    /// Whether somebody has typed a moment ago, and the runtime has drawn nothing since.
+    pub fn key_is_undrawn(&self, now: Instant) -> bool {
+        self.last_key
+            .is_some_and(|key| key >= self.last_output && now < key + KEY_DRAWN)
     }
 
     /// Whether a message of ours is being typed, or its fate is open.

@@ -1,7 +1,7 @@
 //! How soon a unit is up, what its monitor weighs, and how long a runtime outlives its killed sidecar.
 //!
 //! ```text
-//! cargo bench --bench fates -- --kills 1000 --starts 30 --agents 20
+//! cargo bench --bench fates -- --kills 1000 --starts 30 --agents 20 --upgrades 300
 //! ```
 //!
 //! The runtime is the demo; every second one that is killed ignores SIGHUP and SIGTERM. Starting and PSS want
@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use mosaic_agent::os::pidfd::PidFd;
 use nix::libc;
-use support::{FLEET, LATER, Log, Managed, SOON, Sandbox, get, kill, until};
+use support::{AGENT, FLEET, LATER, Log, Managed, Pane, SOON, Sandbox, get, kill, until};
 
 const USAGE: &str = "\
 usage: cargo bench --bench fates [-- OPTION…]
   --kills N    sidecars killed (default 200; 1000 for the record)
+  --upgrades N upgrades in place, idle and under a flood (default 50)
   --starts N   units started (default 20)
   --agents N   monitors at once for the memory of many (default 10)";
 
@@ -37,6 +38,7 @@ fn main() {
         println!("{USAGE}");
         return;
     }
+    upgrades(number("--upgrades", 50));
     starts(number("--starts", 20), number("--agents", 10));
     kills(number("--kills", 200));
 }
@@ -57,6 +59,41 @@ fn print(what: &str, mut ms: Vec<f64>) {
 
 fn ms_since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1_000.0
+}
+
+/// How long no byte passes, as the new binary tells it.
+fn upgrades(count: usize) {
+    for (what, script) in [
+        ("idle", "exec sleep 100000"),
+        (
+            "under a flood",
+            "while :; do seq -f '%09g of a flood' 1 100000; done",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let other = sandbox.path("mosaic-agent-other");
+        let copied = std::process::Command::new("cp")
+            .arg(AGENT)
+            .arg(&other)
+            .status();
+        assert!(copied.expect("cp runs").success());
+        let other = other.display().to_string();
+        let pane = Pane::run(&sandbox, "a", &["sh", "-c", &format!("stty raw; {script}")]);
+        until(SOON, "it answers", || {
+            sandbox.agent(&["status", "a"]).code == 0
+        });
+        let paused = (0..count).map(|n| {
+            let to = if n % 2 == 0 { &other } else { AGENT };
+            let (code, told) = sandbox.agent_json(&["upgrade", "--json", "--to", to, "a"]);
+            assert_eq!(code, 0, "{told}");
+            told["paused_us"].as_f64().expect("a number") / 1_000.0
+        });
+        print(
+            &format!("upgrade {what}, bytes paused, ms"),
+            paused.collect(),
+        );
+        drop(pane);
+    }
 }
 
 fn kills(count: usize) {

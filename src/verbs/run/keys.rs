@@ -1,5 +1,7 @@
 //! `keys`: a person's or a program's deliberate keys, on the condition that the screen is what they have seen.
 
+use std::time::Instant;
+
 use super::AtWork;
 use crate::failure::exit;
 use crate::os::pump::Batch;
@@ -53,7 +55,9 @@ impl AtWork {
             ));
         }
         if let Some(seen) = &request.expect
-            && (*seen != screen.hash_text() || self.sidecar.pty.has_output())
+            && (*seen != screen.hash_text()
+                || self.sidecar.pty.has_output()
+                || self.harness.key_is_undrawn(Instant::now()))
         {
             return Err(later(
                 "the screen is not what it was; look again, nothing was typed",
