@@ -206,7 +206,12 @@ impl Viewport {
 
     fn banner(&self, text: &str) -> String {
         let width = usize::from(self.size.cols);
-        let fits: String = text.chars().take(width).collect();
+        let mut fits: String = text.chars().take(width).collect();
+        if text.chars().count() > width {
+            // A number that is cut would be another number.
+            fits.pop();
+            fits.push('…');
+        }
         format!("\x1b[m\x1b[7m{fits:<width$}\x1b[m")
     }
 
@@ -337,6 +342,13 @@ mod tests {
 
     fn frame(viewport: &mut Viewport, mirror: &Mirror) -> String {
         String::from_utf8(viewport.frame(mirror, "banner")).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_banner_that_is_cut_says_so() {
+        let frame = viewport(10, 7).frame(&mirror(), "80 columns of 120");
+        let frame = String::from_utf8(frame).expect("UTF-8");
+        assert!(frame.contains("\x1b[7m80 column…\x1b[m"), "{frame:?}");
     }
 
     #[test]
