@@ -308,6 +308,10 @@ fn a_launched_agent_starts_again_with_the_environment_of_its_launch() {
         .unset("MOSAIC_AGENT_RUNTIME");
     let restarted = sandbox.agent(&["restart", "demo"]);
     assert_eq!(restarted.code, 0, "{restarted:?}");
+    assert!(
+        restarted.stdout.ends_with("started demo again\n"),
+        "{restarted:?}"
+    );
     sandbox.wait_state("demo", "ready");
     let after = sandbox.status("demo");
     assert_ne!(before["sidecar"], after["sidecar"]);

@@ -81,6 +81,7 @@ pub fn restart(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u
     if let Some(unit) = unit_of(name) {
         end(&place, name, turn, json, true)?;
         systemctl("restart", &unit)?;
+        restarted(name, json);
         return Ok(exit::OK);
     }
     let doing = || format!("restarting {name}");
@@ -104,10 +105,20 @@ pub fn restart(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u
         .envs(environment.unwrap_or_default())
         .status()
         .doing(doing)?;
+    if status.success() {
+        restarted(name, json);
+    }
     Ok(status
         .code()
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(exit::INTERNAL))
+}
+
+/// Tells a person that it is there again; the document is all that a program gets.
+fn restarted(name: &AgentName, json: bool) {
+    if !json {
+        super::print(&format!("started {name} again\n"));
+    }
 }
 
 /// The environment that `launch` has handed to a sidecar: its runtime was started with it. None if the sidecar
