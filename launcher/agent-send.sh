@@ -1,6 +1,6 @@
 #!/bin/sh
 # agent-send.sh -t SESSION -m MESSAGE [-L SOCKET] [-S LABEL] [-H USER@HOST] [--verify] [option of `send`]...
-# The old sender's name and flags; what it does, and its exit codes, are those of `mosaic-agent send` now.
+# The old sender's name and flags; what it does, and its exit codes, are those of `mosaic-agent send`.
 #   -t, -s  the agent        -m  the message; without it, standard input
 #   -L  the tmux socket the agent must be on   -S  who writes   -H  the host the agent is on, over ssh
 set -eu

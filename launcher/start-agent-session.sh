@@ -1,6 +1,6 @@
 #!/bin/sh
 # start-agent-session.sh NAME - the old launcher's name. An existing unit that calls it keeps working;
-# everything it did is `mosaic-agent launch` now, with the same environment variables.
+# it is `mosaic-agent launch`, with the same environment variables.
 set -eu
 
 # shellcheck source=launcher/find-mosaic-agent.sh

@@ -13,6 +13,7 @@
 //! | [`verbs`]   | the corridor where the two meet: one file a verb                     | all of them         |
 //! | [`cli`]     | arguments, as typed                                                 | `units`, `failure`  |
 //! | [`demo`]    | the embedded demo runtime, a TUI of its own                          | `os::tty`           |
+//! | [`failure`], [`units`] | what goes wrong, with its exit code; names and sizes that everyone shares | nobody |
 //!
 //! `pure` holds no descriptor, clock, thread or environment: bytes and a time in, values out. `os`
 //! holds all of them and decides nothing; every `unsafe` block is there. The two never meet but in `verbs`.
@@ -42,6 +43,7 @@
 //! a fleet      verbs::ps -> os::{crowd, bus, tmux, locks, process} -> pure::roster (rows, flags) -> table, JSON, or screen
 //! ```
 //!
+//! `main.rs` is `mosaic-agent`, `fleet.rs` is `mosaic-fleet`: each parses, performs, prints one error and returns one code.
 //! Open [`verbs::run`] first: the one loop in which all of it happens.
 #![deny(unsafe_code)]
 

@@ -63,7 +63,7 @@ pub struct TermSize {
 }
 
 impl TermSize {
-    /// The size of a pane nobody has said anything about (contract: headless 120x40).
+    /// The size of a pane nobody has said anything about (`docs/operating.md`, "Headless").
     pub const DEFAULT: TermSize = TermSize {
         cols: 120,
         rows: 40,

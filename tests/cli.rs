@@ -1,5 +1,5 @@
-//! What the command line answers to bad input and bad surroundings: exit codes and words that help
-//! (contract 3, 4, 7). The agents here run headless, as under systemd.
+//! What the command line answers to bad input and bad surroundings: exit codes and words that help.
+//! The agents here run headless, as under systemd.
 
 mod support;
 
@@ -71,11 +71,24 @@ fn unknown_verbs_and_options_are_usage_errors_that_point_to_the_help() {
         (&["send", "a", "-m", "x", "--id", "a b"], "id"),
         (&["verify", "a"], "--id"),
         (&["verify", "a", "--id", "x", "--since", "ever"], "ever"),
-        (&["tail", "a", "-n", "many"], "many"),
+        (&["tail", "a", "-n", "many"], "no number of lines"),
+        (
+            &["explain", "--cast", "x", "--at", "noon"],
+            "no number of seconds",
+        ),
+        (&["screen", "a", "--json", "--svg"], "--json or --svg"),
+        (&["upgrade", "a", "--all"], "A NAME or --all"),
+        (&["keys", "a"], "which keys"),
+        (&["units", "--force", "status"], "--force goes with install"),
     ] {
         let output = sandbox.agent(args);
         assert_refused(&output, 2, names);
-        assert!(output.stderr.contains("--help"), "{args:?}: {output:?}");
+        let verb = args[0];
+        let page = match verb.starts_with("fly") || verb.starts_with('-') {
+            true => "mosaic-agent --help".to_owned(),
+            false => format!("mosaic-fleet {verb} --help"),
+        };
+        assert!(output.stderr.contains(&page), "{args:?}: {output:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the old launcher did, done by `launcher/start-agent-session.sh` in its place (contract 10).
+//! What the old launcher did, done by `launcher/start-agent-session.sh` in its place.
 //!
 //! The session, its command and its environment are specified in `tmux.rs`; here are the directories, the
 //! PATH, and the one rule that everybody must follow: an empty socket name is tmux's default socket.

@@ -1,4 +1,4 @@
-//! How an agent ends, and what ends with it (contract 9): `stop`, `restart`, and what a runtime leaves behind.
+//! How an agent ends, and what ends with it: `stop`, `restart`, and what a runtime leaves behind.
 //!
 //! The other cells of the table: codes, signals, hang-ups, SIGTERM, SIGINT, graces and SIGKILL of the sidecar with
 //! a runtime of its own in `pane.rs`; kill-pane, kill-session, kill-server and SIGKILL of the tmux server in

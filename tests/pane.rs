@@ -1,5 +1,5 @@
-//! The sidecar in a real terminal, with a real runtime: bytes, sizes, fates (contract 9) and sends
-//! (contract 4 and 5). The test is the terminal; the demo's own log is the truth about what was taken.
+//! The sidecar in a real terminal, with a real runtime: bytes, sizes, fates and sends.
+//! The test is the terminal; the demo's own log is the truth about what was taken.
 
 mod support;
 

@@ -56,6 +56,7 @@ impl Cast {
         let lines = output.stdout.lines().map(|l| {
             let line: Value = serde_json::from_str(l).expect("a line is JSON");
             assert_eq!(line["schema"], "mosaic.replay/1");
+            assert!(line["tenant_id"].is_string() && line["host"].is_string());
             line
         });
         lines
@@ -189,6 +190,8 @@ fn explain_names_the_rule_that_fired_on_a_recorded_screen() {
     let (code, found) = sandbox.agent_json(&["explain", "--json", "--cast", path, "--at", "1"]);
     assert_eq!(code, 0);
     assert_eq!(found["state"], "busy");
+    assert_eq!(found["schema"], "mosaic.explain/1");
+    assert!(found["tenant_id"].is_string() && found["host"].is_string());
     assert_eq!(found["composer"]["free"], true);
     let fired: Vec<&Value> = found["rules"]
         .as_array()

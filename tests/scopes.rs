@@ -1,4 +1,4 @@
-//! What belongs to an agent and ends with it: its scope, its limits, everything it has started (contract 9).
+//! What belongs to an agent and ends with it: its scope, its limits, everything it has started.
 //!
 //! Each test has a service manager of its own, a real `systemctl --user`.
 

@@ -1,4 +1,4 @@
-//! A fleet as systemd sees it: the units, the supervising monitor, and how both end (contract 1, 9).
+//! A fleet as systemd sees it: the units, the supervising monitor, and how both end.
 //!
 //! Each test has a service manager of its own, a real `systemctl --user`.
 

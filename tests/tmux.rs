@@ -1,4 +1,4 @@
-//! `launch` and the sidecar in a real tmux, each test with a server of its own (contract 3, 9, 10).
+//! `launch` and the sidecar in a real tmux, each test with a server of its own.
 
 mod support;
 

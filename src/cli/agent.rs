@@ -64,9 +64,12 @@ pub enum Verb {
 /// # Errors
 /// [`exit::USAGE`] with what is wrong.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> {
-    read(lexopt::Parser::from_iter(args)).map_err(|e| {
-        Failure::new(exit::USAGE, "", e).hint("`mosaic-agent --help` shows all verbs and options")
-    })
+    let args: Vec<OsString> = args.into_iter().collect();
+    let hint = match args.get(1).is_some_and(|verb| verb == "run") {
+        true => "`mosaic-agent run --help` shows its options, with examples",
+        false => "`mosaic-agent --help` shows all verbs; `ps` and `mcp` are of mosaic-fleet",
+    };
+    read(lexopt::Parser::from_iter(args)).map_err(|e| Failure::new(exit::USAGE, "", e).hint(hint))
 }
 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {

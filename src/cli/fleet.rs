@@ -174,9 +174,13 @@ fn page(verb: &str) -> Option<&'static str> {
 /// # Errors
 /// [`exit::USAGE`] with what is wrong.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Verb, Failure> {
-    read(lexopt::Parser::from_iter(args)).map_err(|e| {
-        Failure::new(exit::USAGE, "", e).hint("`mosaic-fleet --help` shows all verbs and options")
-    })
+    let args: Vec<OsString> = args.into_iter().collect();
+    let verb = args.get(1).and_then(|word| word.to_str());
+    let hint = match verb.filter(|verb| page(verb).is_some()) {
+        Some(verb) => format!("`mosaic-fleet {verb} --help` shows its options, with examples"),
+        None => "`mosaic-fleet --help` shows all verbs".to_owned(),
+    };
+    read(lexopt::Parser::from_iter(args)).map_err(|e| Failure::new(exit::USAGE, "", e).hint(hint))
 }
 
 fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -342,17 +346,17 @@ fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::E
     while let Some(arg) = parser.next()? {
         match arg {
             Long("json") => json = true,
-            Long("force") if verb == Some(Setup::Install) => force = true,
+            Long("force") => force = true,
             Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(word) if verb.is_none() => verb = Some(setup("units", &word.string()?)?),
             other => return Err(other.unexpected()),
         }
     }
-    Ok(Verb::Units {
-        verb: verb.ok_or("what about the units? install, remove or status")?,
-        force,
-        json,
-    })
+    let verb = verb.ok_or("what about the units? install, remove or status")?;
+    if force && verb != Setup::Install {
+        return Err("--force goes with install".into());
+    }
+    Ok(Verb::Units { verb, force, json })
 }
 
 /// `help`, `help VERB`, and `help mosaic-agent [VERB]`, which that program asks for.

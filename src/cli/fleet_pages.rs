@@ -203,6 +203,8 @@ Examples
 ",
     "mosaic-fleet replay FILE.cast: run the engine over a recording: states, and a verdict per message
 
+A message is judged if what was typed is in the recording, too: `record NAME start --input`, `run --record-input`.
+
 Options
   --runtime RUNTIME   the runtime in it, if the recording does not say
   --json              a JSON object a line

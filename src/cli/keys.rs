@@ -40,14 +40,14 @@ pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Option<Options>, lexop
         match arg {
             Long("expect") => expect = Some(parser.value()?.string()?),
             Long("json") => json = true,
-            Long("help") => return Ok(None),
+            Long("help") | Short('h') => return Ok(None),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             Value(key) => keys.push(key.string()?),
             other => return Err(other.unexpected()),
         }
     }
     if keys.is_empty() {
-        return Err("which keys? See `mosaic-fleet keys --help`".into());
+        return Err("which keys? None is given".into());
     }
     Ok(Some(Options {
         name: name.ok_or("which agent? A name is missing")?,

@@ -171,7 +171,7 @@ pub fn read_tail(parser: &mut lexopt::Parser) -> Result<Option<TailOptions>, lex
     let (mut lines, mut follow, mut ansi, mut json) = (None, false, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
-            Short('n') | Long("lines") => lines = Some(parser.value()?.parse()?),
+            Short('n') | Long("lines") => lines = Some(count(&parser.value()?.string()?)?),
             Short('f') | Long("follow") => follow = true,
             Long("ansi") => ansi = true,
             Long("json") => json = true,
@@ -280,6 +280,11 @@ pub fn read_record(parser: &mut lexopt::Parser) -> Result<Option<RecordOptions>,
         max,
         json,
     }))
+}
+
+fn count(text: &str) -> Result<u64, lexopt::Error> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is no number of lines").into())
 }
 
 /// A number of bytes, with K, M or G behind it if need be.

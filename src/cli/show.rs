@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use super::send::seconds;
 use crate::units::AgentName;
 
 /// What the command line asks for.
@@ -63,7 +64,7 @@ pub fn read_explain(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt:
         match arg {
             Long("cast") => file = Some(PathBuf::from(parser.value()?)),
             Long("runtime") => runtime = Some(parser.value()?.string()?),
-            Long("at") => at = Some(parser.value()?.parse()?),
+            Long("at") => at = Some(seconds(&parser.value()?.string()?)?.as_secs_f64()),
             Long("json") => json = true,
             Long("help") | Short('h') => return Ok(None),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),

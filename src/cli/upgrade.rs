@@ -32,22 +32,26 @@ pub struct Options {
 
 /// Reads them; none if help was asked for.
 pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
-    let (mut whom, mut to, mut timeout, mut json) = (None, None, None, false);
+    let (mut name, mut to, mut timeout) = (None, None, None);
+    let (mut all, mut json) = (false, false);
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("all") if whom.is_none() => whom = Some(Whom::All),
+            Long("all") => all = true,
             Long("to") => to = Some(PathBuf::from(parser.value()?)),
             Long("timeout") => timeout = Some(seconds(&parser.value()?.string()?)?),
             Long("json") => json = true,
             Long("help") | Short('h') => return Ok(None),
-            Value(name) if whom.is_none() => {
-                whom = Some(Whom::One(AgentName::new(&name.string()?)?));
-            }
+            Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             other => return Err(other.unexpected()),
         }
     }
+    let whom = match (name, all) {
+        (Some(name), false) => Whom::One(name),
+        (None, true) => Whom::All,
+        _ => return Err("which agent? A NAME or --all".into()),
+    };
     Ok(Some(Options {
-        whom: whom.ok_or("which agent? A name or --all is missing")?,
+        whom,
         to,
         timeout,
         json,

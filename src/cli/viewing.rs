@@ -33,12 +33,15 @@ pub(super) fn read(verb: &str, parser: &mut lexopt::Parser) -> Result<Option<Ver
     while let Some(arg) = parser.next()? {
         match arg {
             Long("steal") if verb == "attach" => steal = true,
-            Long("json") if verb == "screen" && !svg => json = true,
-            Long("svg") if verb == "screen" && !json => svg = true,
+            Long("json") if verb == "screen" => json = true,
+            Long("svg") if verb == "screen" => svg = true,
             Long("help") | Short('h') => return Ok(None),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             other => return Err(other.unexpected()),
         }
+    }
+    if json && svg {
+        return Err("as what? --json or --svg".into());
     }
     let name = name.ok_or("which agent? A name is missing")?;
     Ok(Some(match verb {

@@ -190,7 +190,7 @@ impl Found {
         State::from_word(self.get("state")?)
     }
 
-    /// The rule of the contract: healthy if the runtime was proven alive within three intervals.
+    /// The rule of `docs/operating.md`: healthy if the runtime was proven alive within three intervals.
     pub fn health(&self, now: SystemTime, boot: &str) -> (Health, String) {
         let Some(ts) = self.time("ts") else {
             return (Health::Unknown, "not a heartbeat: no ts".into());

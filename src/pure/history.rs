@@ -342,6 +342,15 @@ impl History {
     }
 }
 
+/// A line of a `mosaic.history/1` for a person; what stands for lines that nobody kept says so.
+pub fn told(line: &serde_json::Value, ansi: bool) -> String {
+    match (line["text"].as_str(), line["missing"].as_u64()) {
+        (Some(text), _) => sgr::shown(text, ansi),
+        (None, Some(n @ 1..)) => format!("[{n} lines are missing here]"),
+        (None, _) => "[lines are missing here]".to_owned(),
+    }
+}
+
 /// In how many of these rows a text ends: all of it is there, or at least its last `least` bytes at the top, or
 /// below a header. 0 if it is nowhere.
 fn end_in(rows: &[Row], text: &str, least: usize) -> usize {

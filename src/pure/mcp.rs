@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::sgr;
+use super::{history, sgr};
 
 /// The protocol versions we speak, newest first. They differ in nothing that we use, but for batches, which only
 /// 2025-03-26 has and which we always take.
@@ -332,11 +332,10 @@ pub fn result(outcome: &Outcome, shown: Shown) -> Value {
 /// What has left the screen and what is on it, as text: the last rows of both.
 fn last_rows(document: &Value, rows: usize) -> String {
     let list = |key: &str| document[key].as_array().into_iter().flatten();
-    let left = list("lines").filter_map(|line| line["text"].as_str());
+    let left = list("lines").map(|line| history::told(line, false));
     let shown = list("screen").filter_map(Value::as_str);
     let all: Vec<String> = left
-        .chain(shown)
-        .map(|row| sgr::shown(row, false))
+        .chain(shown.map(|row| sgr::shown(row, false)))
         .collect();
     let used = all.iter().rposition(|row| !row.trim().is_empty());
     let all = &all[..used.map_or(0, |last| last + 1)];
@@ -474,6 +473,10 @@ mod tests {
             r#"{"lines":[{"text":"a"},{"text":"\u001b[1mb\u001b[m"}],"screen":["c"," ",""]}"#;
         let tail = result(&outcome(Some(0), seen, ""), Shown::Rows(2));
         assert_eq!(tail["content"][0]["text"], "b\nc");
+        let lossy = r#"{"lines":[{"missing":7},{"text":"b"}],"screen":["c"]}"#;
+        let tail = result(&outcome(Some(0), lossy, ""), Shown::Rows(3));
+        let said = "[7 lines are missing here]\nb\nc";
+        assert_eq!(tail["content"][0]["text"], said);
         let failed = result(
             &outcome(Some(77), "", "mosaic-agent: not you\n"),
             Shown::Document,

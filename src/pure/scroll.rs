@@ -10,15 +10,16 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// What makes a terminal that shows another frame show this one: rows that have changed, each cleared behind its
-    /// text, in one synchronized update (`?2026`; terminals that do not know it skip it). Nothing if all is shown.
+    /// What makes a terminal that shows another frame show this one: rows that have changed, in one synchronized
+    /// update (`?2026`; terminals that do not know it skip it). Nothing if all is shown.
     pub fn changes(&self, shown: &Frame) -> Vec<u8> {
         let mut text = String::new();
         let none = String::new();
         for at in 0..self.rows.len().max(shown.rows.len()) {
             let row = self.rows.get(at).unwrap_or(&none);
             if shown.rows.get(at).unwrap_or(&none) != row {
-                text.push_str(&format!("\x1b[{};1H{row}\x1b[m\x1b[K", at + 1));
+                // Cleared before its text: behind one as wide as the terminal, that would take its last character.
+                text.push_str(&format!("\x1b[{};1H\x1b[K{row}\x1b[m", at + 1));
             }
         }
         if text.is_empty() {
@@ -95,7 +96,7 @@ mod tests {
         let old = frame(&["a", "b", "c"]);
         assert_eq!(old.changes(&old), b"");
         let text = String::from_utf8(frame(&["a", "x"]).changes(&old)).unwrap_or_default();
-        assert!(text.contains("\x1b[2;1Hx\x1b[m\x1b[K") && text.contains("\x1b[3;1H\x1b[m\x1b[K"));
+        assert!(text.contains("\x1b[2;1H\x1b[Kx\x1b[m\x1b[3;1H\x1b[K"));
         assert!(!text.contains("\x1b[1;1H") && !text.contains("\x1b[2J"));
         assert!(text.starts_with("\x1b[?2026h") && text.ends_with("\x1b[?2026l"));
     }

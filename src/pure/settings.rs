@@ -1,4 +1,4 @@
-//! The environment an agent is launched in (contract, section 10), as values.
+//! The environment an agent is launched in (`docs/operating.md`, "Starting"), as values.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub struct Settings {
     pub tmux_socket: String,
     /// The runtime's name as asked for.
     pub runtime: String,
+    /// Somebody asked for it: it is not the default beside a command of their own.
+    pub runtime_asked: bool,
     /// The model as asked for; empty if none was.
     pub model: String,
     /// Where the runtime works.
@@ -40,6 +42,9 @@ pub struct Settings {
     /// Whose fleet, if that was said; else the user's name.
     pub tenant_id: Option<String>,
 }
+
+/// The runtime where none was asked for.
+const DEFAULT: &str = "pi";
 
 impl Settings {
     /// Reads the environment. An empty variable counts as not set, except for the tmux socket, where
@@ -65,7 +70,13 @@ impl Settings {
             dir => Ok(dir),
         };
         let config = dir("MOSAIC_HOME")?.unwrap_or_else(|| home.join(".config/mosaic"));
-        let runtime = get("MOSAIC_AGENT_RUNTIME").unwrap_or_else(|| "pi".into());
+        let asked = get("MOSAIC_AGENT_RUNTIME");
+        // The runtime of every agent finds the default in its environment, and `restart` starts with that.
+        let own_command = get("MOSAIC_AGENT_COMMAND").is_some();
+        let runtime_asked = asked
+            .as_ref()
+            .is_some_and(|name| name != DEFAULT || !own_command);
+        let runtime = asked.unwrap_or_else(|| DEFAULT.into());
         let model = get("MOSAIC_AGENT_MODEL").unwrap_or_default();
         let command = get("MOSAIC_AGENT_COMMAND").unwrap_or_else(|| {
             let mut command = format!("mosaic yolo {}", quoted(&runtime));
@@ -91,6 +102,7 @@ impl Settings {
             Some(text) => TermSize::parse(&text).map_err(|e| format!("MOSAIC_AGENT_SIZE: {e}"))?,
         };
         Ok(Settings {
+            runtime_asked,
             size,
             tmux_socket: get("MOSAIC_TMUX_SOCKET").unwrap_or_default(),
             workdir: dir("MOSAIC_AGENT_WORKDIR")?.unwrap_or_else(|| home.clone()),
@@ -193,6 +205,20 @@ mod tests {
         assert_eq!(s, Ok(PathBuf::from("/m/fleet/run")));
         let e = read(&[("MOSAIC_HEARTBEAT_INTERVAL", "soon")]);
         assert!(e.is_err_and(|e| e.contains("MOSAIC_HEARTBEAT_INTERVAL") && e.contains("soon")));
+    }
+
+    #[test]
+    fn the_default_beside_a_command_of_your_own_was_not_asked_for() {
+        let asked = |vars: &[(&str, &str)]| read(vars).map(|s| s.runtime_asked);
+        let (pi, demo) = (
+            ("MOSAIC_AGENT_RUNTIME", "pi"),
+            ("MOSAIC_AGENT_RUNTIME", "demo"),
+        );
+        let own = ("MOSAIC_AGENT_COMMAND", "x");
+        assert_eq!(asked(&[]), Ok(false));
+        assert_eq!(asked(&[pi]), Ok(true));
+        assert_eq!(asked(&[pi, own]), Ok(false));
+        assert_eq!(asked(&[demo, own]), Ok(true));
     }
 
     #[test]

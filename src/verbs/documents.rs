@@ -76,7 +76,7 @@ pub fn verify(harness: &Harness, origin: Origin, request: &Request) -> Vec<u8> {
 pub struct Facts<'a> {
     /// The process we started.
     pub child: i32,
-    /// The runtime's name as asked for.
+    /// The runtime's name as asked for; empty if nobody did.
     pub asked_runtime: &'a str,
     /// The model as asked for.
     pub model: &'a str,
@@ -123,11 +123,9 @@ pub fn status_line(harness: &Harness, origin: Origin, facts: &Facts<'_>, now: No
             facts.model_failures
         ));
     }
-    if !running.name.is_empty() && running.name != facts.asked_runtime {
-        warnings.push(format!(
-            "asked for {}, and {} runs",
-            facts.asked_runtime, running.name
-        ));
+    let asked = facts.asked_runtime;
+    if !running.name.is_empty() && !asked.is_empty() && running.name != asked {
+        warnings.push(format!("asked for {asked}, and {} runs", running.name));
     }
     let ended = harness.ended();
     wire::line(&Status {

@@ -27,12 +27,19 @@ pub fn keys(options: Options) -> Result<u8, Failure> {
     };
     let doing = || format!("typing keys into {name}");
     let answer = ask::ask(&place, name, &request, PATIENCE).map_err(|e| match e {
-        NoAnswer::Gone(why) => Failure::new(exit::GONE, "", why),
+        NoAnswer::Gone(why) => {
+            Failure::new(exit::GONE, "", why).hint("`mosaic-fleet ps` shows the agents there are")
+        }
         NoAnswer::Silent(why) => Failure::new(exit::LATER, doing(), why),
         NoAnswer::Refused(word, why, code) if word == "changed" => Failure::new(code, doing(), why)
             .hint(format!(
                 "`mosaic-fleet screen {name} --json` shows it, with its hash for --expect"
             )),
+        NoAnswer::Refused(word, why, code) if word == "bad_field" => {
+            Failure::new(code, doing(), why).hint(format!(
+                "`mosaic-fleet keys --help` names the keys; a text is a message: `mosaic-agent send {name}`"
+            ))
+        }
         NoAnswer::Refused(_, why, code) => Failure::new(code, doing(), why),
         NoAnswer::Broken(why) => Failure::new(exit::INTERNAL, doing(), why),
     })?;

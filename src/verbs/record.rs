@@ -39,7 +39,10 @@ pub fn record(options: &RecordOptions) -> Result<u8, Failure> {
         }
     }
     let line = ask::ask(&place, name, &request, PATIENCE).map_err(|e| {
-        let doing = format!("asking the sidecar of {name} about its recording");
+        let doing = match &request.path {
+            Some(path) => format!("recording {name} to {path}"),
+            None => format!("asking the sidecar of {name} about its recording"),
+        };
         match e {
             NoAnswer::Gone(why) => Failure::new(exit::GONE, "", why)
                 .hint("`mosaic-fleet ps` shows the agents there are"),

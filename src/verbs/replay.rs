@@ -11,11 +11,11 @@ use super::place::Place;
 use crate::failure::{Failure, exit};
 use crate::os::files;
 use crate::pure::cast::{Event, Header};
-use crate::pure::explain::Explanation;
+use crate::pure::explain::ExplainLine;
 use crate::pure::harness::{Effect, Harness, Input, Now};
 use crate::pure::profile::Profiles;
 use crate::pure::receipt::{Evidence, Receipt};
-use crate::pure::wire::{self, State};
+use crate::pure::wire::{self, Origin, State};
 
 /// After the last event the engine is given this long to reach its verdicts.
 const AFTER: f64 = 60.0;
@@ -30,6 +30,8 @@ enum Line {
     /// The state changed.
     State {
         schema: &'static str,
+        tenant_id: String,
+        host: String,
         t: f64,
         state: State,
         why: String,
@@ -44,6 +46,8 @@ enum Line {
 #[derive(Serialize)]
 struct Fate {
     schema: &'static str,
+    tenant_id: String,
+    host: String,
     /// When the verdict was reached.
     t: f64,
     /// When Enter was pressed.
@@ -75,14 +79,23 @@ pub fn explain(
     json: bool,
 ) -> Result<u8, Failure> {
     let stage = play(file, runtime, at.unwrap_or(f64::INFINITY), Show::Nothing)?;
-    let explanation = Explanation::of(&stage.harness);
+    let explanation = ExplainLine::of(&stage.harness, stage.origin);
     if json {
         let line = wire::line(&explanation);
         super::print(&String::from_utf8_lossy(&line));
     } else {
-        super::print(&explanation.text());
+        super::print(&explanation.text);
     }
     Ok(exit::OK)
+}
+
+/// Who tells of a recording: a recording is of no agent, so that name is empty.
+pub fn origin(place: &Place) -> Origin {
+    Origin {
+        tenant_id: place.tenant().to_owned(),
+        host: place.host.clone(),
+        agent: String::new(),
+    }
 }
 
 /// The engine after all of a recording, for `tail --cast`.
@@ -123,14 +136,15 @@ fn play(file: &Path, runtime: Option<&str>, until: f64, show: Show) -> Result<St
         .read_line(&mut line)
         .map_err(failed)?;
     let header = Header::parse(&line).map_err(|e| Failure::new(exit::USAGE, doing(), e))?;
-    let profiles = Profiles::with(&files::profile_files(&Place::here()?.settings.profile_dir));
+    let place = Place::here()?;
+    let profiles = Profiles::with(&files::profile_files(&place.settings.profile_dir));
     let runtime = runtime.unwrap_or(&header.runtime);
     if profiles.named(runtime).is_none() && show != Show::Screen {
         let why = format!("no profile is called {runtime:?}");
         return Err(Failure::new(exit::USAGE, doing(), why)
             .hint("say which runtime it is: --runtime pi|codex|claude|opencode|demo"));
     }
-    let mut stage = Stage::new(profiles, &header, runtime, show);
+    let mut stage = Stage::new(profiles, &header, runtime, show, origin(&place));
     let mut events = header.reader();
     let mut number = 1;
     loop {
@@ -143,7 +157,7 @@ fn play(file: &Path, runtime: Option<&str>, until: f64, show: Show) -> Result<St
             Ok(_) => match events.read(&line) {
                 Ok((t, _)) if t > until => break,
                 Ok((t, event)) => stage.play(t, &event),
-                Err(e) => eprintln!("mosaic-agent: {}:{number}: {e}; skipped", file.display()),
+                Err(e) => eprintln!("mosaic-fleet: {}:{number}: {e}; skipped", file.display()),
             },
             Err(e) => return Err(failed(e)),
         }
@@ -161,10 +175,17 @@ struct Stage {
     t: f64,
     shown: Option<State>,
     show: Show,
+    origin: Origin,
 }
 
 impl Stage {
-    fn new(profiles: Profiles, header: &Header, runtime: &str, show: Show) -> Stage {
+    fn new(
+        profiles: Profiles,
+        header: &Header,
+        runtime: &str,
+        show: Show,
+        origin: Origin,
+    ) -> Stage {
         let start = Now {
             mono: Instant::now(),
             wall: SystemTime::UNIX_EPOCH,
@@ -177,6 +198,7 @@ impl Stage {
             t: 0.0,
             shown: None,
             show,
+            origin,
         };
         stage.feed(Input::Assume(runtime));
         stage
@@ -240,6 +262,8 @@ impl Stage {
             self.shown = Some(state);
             let line = Line::State {
                 schema: "mosaic.replay/1",
+                tenant_id: self.origin.tenant_id.clone(),
+                host: self.origin.host.clone(),
                 t: self.t,
                 state,
                 why: why.to_owned(),
@@ -255,6 +279,8 @@ impl Stage {
         let entered = u32::try_from(receipt.at_ms).map_or(0.0, |ms| f64::from(ms) / 1_000.0);
         let line = line(Fate {
             schema: "mosaic.replay/1",
+            tenant_id: self.origin.tenant_id.clone(),
+            host: self.origin.host.clone(),
             t: self.t,
             entered,
             text: receipt.head.clone(),

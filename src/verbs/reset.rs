@@ -164,7 +164,9 @@ fn rule_for<'p>(
     let doing = || format!("resetting {name}");
     if status.runtime.is_empty() {
         let why = "what runs there is not known yet";
-        return Err(Failure::new(exit::LATER, doing(), why));
+        return Err(Failure::new(exit::LATER, doing(), why).hint(format!(
+            "nothing was typed; `mosaic-agent explain {name}` says what is seen"
+        )));
     }
     let profile = profiles.named(&status.runtime);
     let rule = reset::rule(&status.runtime, overrides).map_err(|e| {

@@ -139,10 +139,16 @@ fn end(
         Ok(answer) => answer,
         // Its unit may be waiting to start it again, which is to be ended too.
         Err(NoAnswer::Gone(_)) if has_unit => return Ok(()),
-        Err(NoAnswer::Gone(why)) => return Err(Failure::new(exit::GONE, "", why)),
+        Err(NoAnswer::Gone(why)) => {
+            return Err(Failure::new(exit::GONE, "", why)
+                .hint("`mosaic-fleet ps` shows the agents there are"));
+        }
         Err(NoAnswer::Silent(why)) => {
-            return Err(Failure::new(exit::LATER, doing(), why)
-                .hint("its pid is the first line of NAME.lock in the run directory; SIGKILL ends it and its runtime"));
+            let lock = place.settings.run_dir.join(format!("{name}.lock"));
+            return Err(Failure::new(exit::LATER, doing(), why).hint(format!(
+                "its pid is the first line of {}; SIGKILL ends it and its runtime",
+                lock.display()
+            )));
         }
         Err(NoAnswer::Refused(_, why, code)) => return Err(Failure::new(code, doing(), why)),
         Err(NoAnswer::Broken(why)) => return Err(Failure::new(exit::INTERNAL, doing(), why)),

@@ -14,8 +14,8 @@ use super::replay;
 use crate::cli::past::{Source, TailOptions};
 use crate::failure::{Failure, exit};
 use crate::os::tty;
-use crate::pure::sgr;
-use crate::pure::wire::{Origin, Request};
+use crate::pure::wire::Request;
+use crate::pure::{history, sgr};
 use crate::units::AgentName;
 
 /// How long a sidecar is asked to wait for something new.
@@ -95,12 +95,7 @@ fn failure(name: &AgentName, why: NoAnswer) -> Failure {
 /// The same of a recording.
 fn read(file: &Path, runtime: Option<&str>, lines: Option<u64>) -> Result<Value, Failure> {
     let harness = replay::last_of(file, runtime)?;
-    let place = Place::here()?;
-    let origin = Origin {
-        tenant_id: place.tenant().to_owned(),
-        host: place.host,
-        agent: String::new(),
-    };
+    let origin = replay::origin(&Place::here()?);
     let most = lines.unwrap_or(u64::MAX);
     let line = harness
         .history()
@@ -111,15 +106,7 @@ fn read(file: &Path, runtime: Option<&str>, lines: Option<u64>) -> Result<Value,
 /// The finished lines of an answer, as text.
 fn finished(answer: &Value, ansi: bool) -> Vec<String> {
     let lines = answer["lines"].as_array().into_iter().flatten();
-    lines
-        .map(
-            |line| match (line["text"].as_str(), line["missing"].as_u64()) {
-                (Some(text), _) => sgr::shown(text, ansi),
-                (None, Some(n @ 1..)) => format!("[{n} lines are missing here]"),
-                (None, _) => "[lines are missing here]".to_owned(),
-            },
-        )
-        .collect()
+    lines.map(|line| history::told(line, ansi)).collect()
 }
 
 /// The lines of the screen in an answer, as text.

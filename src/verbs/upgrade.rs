@@ -33,6 +33,10 @@ pub fn upgrade(options: &Options) -> Result<u8, Failure> {
         }
         Whom::All => agents(&place),
     };
+    if names.is_empty() {
+        let dir = place.settings.run_dir.display();
+        eprintln!("mosaic-fleet: no agents: there are no heartbeats in {dir}");
+    }
     let mut worst = exit::OK;
     for name in names {
         match one(&place, &name, &program, options).and_then(|line| show(&line, options.json)) {
@@ -107,7 +111,9 @@ fn one(
     };
     let doing = || format!("upgrading {name}");
     ask::ask(place, name, &request, within + MORE).map_err(|e| match e {
-        NoAnswer::Gone(why) => Failure::new(exit::GONE, "", why),
+        NoAnswer::Gone(why) => {
+            Failure::new(exit::GONE, "", why).hint("`mosaic-fleet ps` shows the agents there are")
+        }
         NoAnswer::Silent(why) => Failure::new(exit::LATER, doing(), why).hint(format!(
             "`mosaic-agent status {name}` says which version serves"
         )),

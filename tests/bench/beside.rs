@@ -16,8 +16,8 @@
 //! Three things have no peer: how much `mosaic-agent launch` adds to a session made by tmux alone, how soon
 //! `status` is answered in a crowd (`verbs.rs`), and what watching costs (`viewers.rs`).
 //!
-//! The inner program is never counted; helpers of a wrapper always are. Floors and goals come from the
-//! contract (`docs/`), and `met?` compares them with the median. "No difference to be seen" in a tmux pane
+//! The inner program is never counted; helpers of a wrapper always are. Floors and goals are those of
+//! `docs/measurements.md`, and `met?` compares them with the median. "No difference to be seen" in a tmux pane
 //! is taken as 0.95 and more. PSS shares the pages of libc with whoever else maps them: compare it within
 //! a run only, and look at the private part beside it.
 //!

@@ -181,7 +181,7 @@ impl Receipt {
         assert_eq!(self.verdict(), verdict, "{self:#?}");
     }
 
-    /// The verdict, which must fit the exit code (contract 4).
+    /// The verdict, which must fit the exit code.
     #[track_caller]
     pub fn verdict(&self) -> &str {
         let verdict = self.json["verdict"].as_str().unwrap_or("none");

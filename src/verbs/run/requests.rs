@@ -141,7 +141,10 @@ impl AtWork {
         let settings = &self.sidecar.place.settings;
         let facts = documents::Facts {
             child: self.sidecar.child,
-            asked_runtime: &settings.runtime,
+            asked_runtime: match settings.runtime_asked {
+                true => &settings.runtime,
+                false => "",
+            },
             model: &settings.model,
             model_failures: self.panics,
             record_trouble: self.records.trouble(),
