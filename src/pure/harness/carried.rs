@@ -132,7 +132,8 @@ mod tests {
 
     use super::*;
     use crate::pure::delivery::{Life, Pulse};
-    use crate::pure::harness::Input;
+    use crate::pure::harness::{Asker, Effect, Input};
+    use crate::pure::wire::Request;
 
     const SIZE: TermSize = TermSize { cols: 40, rows: 10 };
 
@@ -225,5 +226,30 @@ mod tests {
             assert!(!harness.screen().in_update());
             assert!(wakeups < 60, "{wakeups}");
         }
+    }
+
+    #[test]
+    fn a_message_whose_time_is_over_is_answered_while_an_upgrade_is_waited_for() {
+        let begin = now();
+        let mut harness = harness(begin);
+        harness.pause(true);
+        let request = Request {
+            text: Some("in time".into()),
+            timeout_ms: Some(100),
+            ..Request::default()
+        };
+        harness.handle(Input::Send(Asker(1), Box::new(request), "me"), begin);
+        let answered = |at, harness: &mut Harness| {
+            harness.handle(Input::Tick, at);
+            let effects: Vec<Effect> = std::iter::from_fn(|| harness.poll()).collect();
+            effects.iter().any(|e| matches!(e, Effect::Answer(..)))
+        };
+        assert!(!answered(after(begin, 50), &mut harness));
+        assert!(harness.deadline() <= begin.mono + Duration::from_millis(100));
+        // Nobody could be told in the moment of the upgrade itself.
+        harness.stand_still(true);
+        assert!(!answered(after(begin, 150), &mut harness));
+        harness.stand_still(false);
+        assert!(answered(after(begin, 150), &mut harness));
     }
 }
