@@ -532,3 +532,24 @@ fn status_and_explain_say_that_generic_rules_are_in_force() {
     shell.wait("busy");
     shell.wait("ready");
 }
+
+#[test]
+fn what_somebody_typed_before_the_rules_were_in_force_is_a_draft_and_not_a_prompt() {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("PS1", "demo$ ");
+    let agent = Agent::start(sandbox, &["bash", "--norc", "-i"]);
+    agent.pane.wait_screen("demo$", SOON);
+    agent.types("echo half");
+    agent.wait("ready");
+    // It waits for the person to rest, and finds the draft then.
+    agent.send("echo taken", &[]).must_be("occupied");
+    agent.pane.wait_screen("demo$ echo half", SOON);
+}
+
+#[test]
+fn a_runtime_that_never_went_raw_is_left_in_peace_when_it_has_ended() {
+    let sandbox = Sandbox::new();
+    let script = "printf '\\033[?2004hhello'; sleep 2";
+    let mut agent = Agent::start(sandbox, &["sh", "-c", script]);
+    agent.pane.wait_exit(LATER);
+}

@@ -282,3 +282,18 @@ fn it_goes_on_over_an_upgrade() {
     assert!(text_of(&demo.sandbox, &first).contains("before"));
     assert_eq!(demo.sandbox.status(Demo::NAME)["recording"]["file"], path);
 }
+
+#[test]
+fn what_is_no_file_is_not_put_aside() {
+    let demo = Demo::ready(&[]);
+    let device = demo.sandbox.path("device");
+    let made = std::process::Command::new("mkfifo").arg(&device).status();
+    assert!(made.expect("mkfifo runs").success());
+    let path = device.display().to_string();
+    let output = fleet(
+        &demo.sandbox,
+        &["record", Demo::NAME, "start", "--file", &path],
+    );
+    assert_eq!(output.code, 78, "{output:?}");
+    assert!(device.exists() && !demo.sandbox.path("device.1").exists());
+}

@@ -389,3 +389,84 @@ fn all_agents_are_upgraded_by_one_command_and_what_is_gone_does_not_matter() {
     assert_eq!(lines.len(), 1, "{output:?}");
     assert!(lines[0].starts_with("upgraded demo from "), "{output:?}");
 }
+
+#[test]
+fn a_signal_that_comes_while_the_next_binary_is_asked_is_not_lost() {
+    let mut demo = Demo::ready(&[]);
+    let asked = demo.sandbox.path("asked");
+    let next = next_binary(&demo.sandbox);
+    let slow = demo.sandbox.script(
+        "mosaic-agent-slow",
+        &format!(
+            "#!/bin/sh\ncase \"$*\" in *--can*) touch {}; sleep 1;; esac\nexec {} \"$@\"\n",
+            asked.display(),
+            next.display()
+        ),
+    );
+    let sidecar = demo.sandbox.status(Demo::NAME)["sidecar"].as_i64();
+    let to = slow.display().to_string();
+    let upgrading = demo.sandbox.start(&["upgrade", "--to", &to, Demo::NAME]);
+    until(SOON, "it is asked", || asked.exists());
+    kill(
+        sidecar.and_then(|pid| pid.try_into().ok()).expect("a pid"),
+        SIGTERM,
+    );
+    demo.pane.wait_exit(SOON);
+    assert_ne!(upgrading.wait(SOON).code, 0);
+    assert!(demo.pane.is_as_found());
+}
+
+#[test]
+fn an_upgrade_that_fails_at_the_last_step_leaves_a_sidecar_that_survives_its_clients() {
+    let demo = Demo::ready(&[]);
+    let sidecar = &demo.sandbox.status(Demo::NAME)["sidecar"];
+    let ignored = || {
+        let status = fs::read_to_string(format!("/proc/{sidecar}/status")).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("SigIgn"));
+        line.map(str::to_owned)
+    };
+    let before = ignored();
+    // It says that it can, and is gone when it has to; somebody holds on to what it writes to.
+    let gone = demo
+        .sandbox
+        .script("mosaic-agent-gone", "#!/bin/sh\nsleep 3 &\nrm \"$0\"\n");
+    let begun = std::time::Instant::now();
+    let output = upgrade(&demo.sandbox, Demo::NAME, &gone, &[]);
+    assert_eq!(output.code, 78, "{output:?}");
+    assert!(begun.elapsed().as_secs() < 3, "{:?}", begun.elapsed());
+    // SIGPIPE, which a client that goes away before its answer would bring.
+    assert_eq!(ignored(), before);
+}
+
+#[test]
+fn a_crowd_that_asks_all_at_once_comes_along() {
+    let demo = Demo::ready(&[]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    let mut crowd: Vec<Client> = (0..600).map(|_| Client::greeted(&socket)).collect();
+    let asked = demo.sandbox.path("asked");
+    let go = demo.sandbox.path("go");
+    let next = next_binary(&demo.sandbox);
+    let slow = demo.sandbox.script(
+        "mosaic-agent-slow",
+        &format!(
+            "#!/bin/sh\ntouch {}\nuntil [ -e {} ]; do sleep 0.02; done\nexec {} \"$@\"\n",
+            asked.display(),
+            go.display(),
+            next.display()
+        ),
+    );
+    let to = slow.display().to_string();
+    let upgrading = demo.sandbox.start(&["upgrade", "--to", &to, Demo::NAME]);
+    until(SOON, "it is asked", || asked.exists());
+    // More than wait in the sidecar's queue, while it does not look.
+    for client in &mut crowd {
+        client.send(b"{\"op\":\"status\"}\n");
+    }
+    fs::write(&go, "").expect("a file");
+    let output = upgrading.wait(LATER);
+    assert_eq!(output.code, 0, "{output:?}");
+    for (n, client) in crowd.iter_mut().enumerate() {
+        let answer = client.line(LATER);
+        assert!(answer.is_some(), "client {n}");
+    }
+}

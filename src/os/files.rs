@@ -183,6 +183,11 @@ pub fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+/// Whether a file or a link has this name, and nothing else that others look for under it.
+pub fn may_be_put_aside(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink())
+}
+
 /// Moves a file to another name in its place; what had that name is gone.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
 //! The same process with another program in it: what must stay open stays open, what must wait waits.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
 use super::pidfd::PidFd;
+use super::pump::set_nonblocking;
 
 /// A document in memory, to be read by whoever gets the descriptor.
 ///
@@ -87,15 +88,18 @@ pub fn release_signals() {
 ///
 /// To be called on the thread that has started the runtime, the first one: the others end, and a parent-death
 /// signal would follow the end of that one.
+///
+/// Not by [`Command`]: where its `exec` fails, SIGPIPE is left deadly, and the next client that goes away kills us.
 pub fn become_program(program: &Path, argv: &[OsString]) -> io::Error {
-    let (name, args) = argv
-        .split_first()
-        .map_or((None, argv), |(n, a)| (Some(n), a));
-    let mut command = Command::new(program);
-    if let Some(name) = name {
-        command.arg0(name);
+    let text = |text: &OsStr| CString::new(text.as_bytes());
+    let argv: Result<Vec<CString>, _> = argv.iter().map(|arg| text(arg)).collect();
+    match (text(program.as_os_str()), argv) {
+        (Ok(program), Ok(argv)) => match nix::unistd::execv(&program, &argv) {
+            Ok(never) => match never {},
+            Err(e) => e.into(),
+        },
+        (Err(e), _) | (_, Err(e)) => e.into(),
     }
-    command.args(args).exec()
 }
 
 /// Runs a program with a document on its standard input, at most that long. What it has printed; or why it did not
@@ -125,12 +129,20 @@ pub fn ask_program(
         let _ = child.wait();
         return Err(format!("it has not answered within {} s", within.as_secs()));
     }
-    let output = child.wait_with_output().map_err(|e| e.to_string())?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    match output.status.success() {
-        true => Ok(text(&output.stdout)),
-        false => Err(format!("{}: {}", output.status, text(&output.stderr))),
+    let status = child.wait().map_err(|e| e.to_string())?;
+    match status.success() {
+        true => Ok(said(child.stdout)),
+        false => Err(format!("{status}: {}", said(child.stderr))),
     }
+}
+
+/// What a program that has ended has said. Whoever else may hold its pipe open is not waited for.
+fn said(pipe: Option<impl AsFd + Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe.filter(|pipe| set_nonblocking(pipe).is_ok()) {
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
 /// The number of a descriptor.

@@ -14,6 +14,7 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, fchmod};
 
+use super::process;
 use crate::failure::{Failure, exit};
 
 /// Longest path of a Unix socket in bytes: `sun_path` has 108, the last one is the terminating zero.
@@ -95,8 +96,11 @@ impl Drop for Bound {
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its pid when it connected. A hint: it may have been recycled since.
+    /// Its pid when it connected. It may have been recycled since.
     pub pid: i32,
+    /// When that process was started, in clock ticks since boot: another process has another time. None if it had
+    /// ended, or cannot be seen from here.
+    pub started: Option<u64>,
     /// Its user.
     pub uid: u32,
 }
@@ -109,6 +113,7 @@ pub fn peer(stream: &impl AsFd) -> io::Result<Peer> {
     let credentials = getsockopt(stream, PeerCredentials)?;
     Ok(Peer {
         pid: credentials.pid(),
+        started: process::start_ticks(credentials.pid()),
         uid: credentials.uid(),
     })
 }

@@ -376,15 +376,18 @@ impl Harness {
             earlier(self.candidate.map(|(_, since)| since + STATE_LASTS));
             earlier(self.update_since.map(|since| since + UPDATE_LASTS));
             earlier(self.turn_due);
-            let history = self.history_due.filter(|_| !self.screen.in_update());
-            earlier(history.map(|(rests, latest)| rests.min(latest)));
-            if self.viewed != self.screen.revision() {
-                earlier(Some(
-                    self.last_look
-                        .map_or(self.last_output, |at| at + LOOK_EVERY),
-                ));
+            // Nothing is looked at in the middle of a frame: a look that is due would be due for ever.
+            if !self.screen.in_update() {
+                let history = self.history_due;
+                earlier(history.map(|(rests, latest)| rests.min(latest)));
+                if self.viewed != self.screen.revision() {
+                    earlier(Some(
+                        self.last_look
+                            .map_or(self.last_output, |at| at + LOOK_EVERY),
+                    ));
+                }
+                earlier(self.generic_due());
             }
-            earlier(self.generic_due());
         }
         earlier(self.orders.next_step());
         earlier(

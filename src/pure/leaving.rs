@@ -163,29 +163,65 @@ pub fn lines(screen: &vt100::Screen) -> Vec<String> {
     let mut all = Sink::default();
     let range = BasicFormattedCaptureRange::Full(&mut BasicFormattedCaptureState::default());
     let _ = screen.write_contents_formatted_basic(&mut all, range);
-    let mut lines = vec![String::new()];
-    // What was switched on in a line before and not off again, and the sequence that is being read.
-    let (mut on, mut sequence) = (String::new(), String::new());
-    for c in all.text.chars() {
-        if c == '\n' {
-            lines.push(on.clone());
-            continue;
+    // What was switched on in a line before and not off again.
+    let mut on = On::default();
+    let line = |row: &str| {
+        let line = on.sequence() + row;
+        for sequence in row.split("\x1b[").skip(1) {
+            on.take(sequence.split('m').next().unwrap_or_default());
         }
-        if let Some(line) = lines.last_mut() {
-            line.push(c);
+        line
+    };
+    all.text.split('\n').map(line).collect()
+}
+
+/// What is switched on: of each kind (two colours, intensity, italics, underline, inverse) what came last. All that
+/// ever came would be longer than the screen where every cell has a colour of its own.
+#[derive(Default)]
+struct On([String; 6]);
+
+impl On {
+    /// Takes the parameters of an SGR sequence; none of them switch everything off.
+    fn take(&mut self, params: &str) {
+        if params.is_empty() {
+            *self = On::default();
         }
-        if c == '\x1b' || !sequence.is_empty() {
-            sequence.push(c);
-        }
-        if c == 'm' && !sequence.is_empty() {
-            match sequence.as_str() {
-                "\x1b[m" => on.clear(),
-                _ => on.push_str(&sequence),
-            }
-            sequence.clear();
+        let mut rest = params;
+        while !rest.is_empty() {
+            // `38;5;N` and `38;2;R;G;B` are one, and so for what is behind the text.
+            let more = match rest.get(1..4) {
+                Some("8;5") => 2,
+                Some("8;2") => 4,
+                _ => 0,
+            };
+            let end = rest.match_indices(';').nth(more);
+            let (one, later) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+            rest = later.get(1..).unwrap_or_default();
+            let (kind, is_on) = match one.as_bytes() {
+                b"1" | b"2" => (2, true),
+                b"22" => (2, false),
+                b"3" => (3, true),
+                b"23" => (3, false),
+                b"4" => (4, true),
+                b"24" => (4, false),
+                b"7" => (5, true),
+                b"27" => (5, false),
+                [b'3' | b'9', ..] => (0, one != "39"),
+                _ => (1, one != "49"),
+            };
+            self.0[kind] = if is_on { one.to_owned() } else { String::new() };
         }
     }
-    lines
+
+    /// The sequence that switches the same on.
+    fn sequence(&self) -> String {
+        let on = self.0.iter().filter(|one| !one.is_empty());
+        let on: Vec<&str> = on.map(String::as_str).collect();
+        match on.is_empty() {
+            true => String::new(),
+            false => format!("\x1b[{}m", on.join(";")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -254,5 +290,34 @@ mod tests {
             lines(parser.screen()),
             ["\x1b[31;1ma", "\x1b[31;1mb", "\x1b[31;1m\x1b[mc"]
         );
+    }
+
+    #[test]
+    fn a_screen_with_a_colour_for_every_cell_is_not_longer_than_its_cells() {
+        let n = |n| std::num::NonZeroU16::new(n).unwrap_or(std::num::NonZeroU16::MIN);
+        let mut parser = vt100::Parser::new(n(50), n(200), 0);
+        for at in 0..10_000 {
+            let (r, g) = (at % 256, at / 256);
+            let (row, col) = (at / 200 + 1, at % 200 + 1);
+            let cell = format!("\x1b[{row};{col}H\x1b[38;2;{r};{g};1;48;2;{g};2;{r}mx");
+            parser.process(cell.as_bytes());
+        }
+        let lines = lines(parser.screen());
+        let longest = lines.iter().map(String::len).max();
+        assert!(longest < Some(200 * 45), "{longest:?}");
+    }
+
+    #[test]
+    fn what_is_switched_on_is_told_by_what_came_last_of_each_kind() {
+        let mut on = On::default();
+        for params in ["31;1", "38;2;1;2;3", "48;5;7;3;4;7", "2", "23;24", "97"] {
+            on.take(params);
+        }
+        assert_eq!(on.sequence(), "\x1b[97;48;5;7;2;7m");
+        on.take("39;49;22;27");
+        assert_eq!(on.sequence(), "");
+        on.take("101");
+        on.take("");
+        assert_eq!(on.sequence(), "");
     }
 }

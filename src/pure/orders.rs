@@ -58,6 +58,8 @@ pub struct Orders {
     draining: bool,
     /// Nothing is begun for the moment.
     paused: bool,
+    /// Nor is anybody told that their time is over.
+    still: bool,
 }
 
 /// A message and who waits for its verdict.
@@ -118,12 +120,18 @@ impl Orders {
             next_step: None,
             draining: false,
             paused: false,
+            still: false,
         }
     }
 
-    /// Begins nothing while `paused`.
+    /// Begins nothing while `paused`. What waits too long meanwhile is told so.
     pub fn pause(&mut self, paused: bool) {
         self.paused = paused;
+    }
+
+    /// While it stands `still`, nobody's time is over: nobody could be told.
+    pub fn stand_still(&mut self, still: bool) {
+        self.still = still;
     }
 
     /// The messages that wait, over an upgrade.
@@ -618,12 +626,20 @@ impl Orders {
 
     /// Messages behind the head wait for their turn; their deadlines run all the same.
     pub fn expire(&mut self, now: Now, effects: &mut VecDeque<Effect>) {
-        let mut index = 1;
+        if self.still {
+            return;
+        }
+        // The head sees to it itself, unless it may not begin.
+        let head_rests = self.paused && !self.is_judging();
+        let mut index = usize::from(!head_rests);
         while index < self.waiting.len() {
             let deadline = self.waiting[index].delivery.order.deadline;
             if now.mono >= deadline {
                 if let Some(late) = self.waiting.remove(index) {
-                    let why = "other messages were before it until its time ran out";
+                    let why = match index {
+                        0 => "an upgrade was waited for until its time ran out",
+                        _ => "other messages were before it until its time ran out",
+                    };
                     let receipt = late.delivery.end(Verdict::Busy, why, now.mono);
                     self.finish(late.askers, *receipt, effects);
                 }

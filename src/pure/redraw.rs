@@ -75,9 +75,9 @@ fn draw(screen: &vt100::Screen, out: &mut Vec<u8>) {
     if (top, bottom) != (0, rows - 1) {
         out.extend_from_slice(format!("\x1b[{};{}r", top + 1, bottom + 1).as_bytes());
     }
-    // Where the cursor goes home to tells whether rows are counted from the region's top.
-    let home = after(screen, b"\x1b[H").screen().cursor_position().0;
-    if home == top && top > 0 {
+    // Where the cursor goes home to in another region tells whether rows are counted from a region's top.
+    let home = after(screen, b"\x1b[2r\x1b[H").screen().cursor_position().0;
+    if home == 1 {
         let (row, col) = screen.cursor_position();
         let row = row.saturating_sub(top) + 1;
         out.extend_from_slice(format!("\x1b[?6h\x1b[{row};{}H", col + 1).as_bytes());
@@ -174,6 +174,14 @@ mod tests {
                 then,
             );
         }
+    }
+
+    #[test]
+    fn rows_that_are_counted_from_a_regions_top_still_are_in_the_next_region() {
+        goes_on_alike(
+            &mut screen(8, 10, "1\r\n\x1b[?6h2\r\n3"),
+            "a\x1b[3;6r\x1b[2;2Hb",
+        );
     }
 
     #[test]

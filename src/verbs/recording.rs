@@ -158,6 +158,10 @@ fn next_file(path: &Path) -> io::Result<File> {
         name
     };
     if files::is_there(path) {
+        // A device or a socket has its name for others; a link is ours to move like a file.
+        if !files::may_be_put_aside(path) {
+            return Err(io::Error::other(format!("{} is no file", path.display())));
+        }
         for n in (0..KEPT).rev() {
             // One that is not there yet is no failure, and one that cannot be moved is found by what follows.
             let _ = files::rename(&numbered(n), &numbered(n + 1));

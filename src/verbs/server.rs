@@ -147,23 +147,27 @@ impl Clients {
 
     /// Takes every connection from here: what is known of it, its descriptor, and the number of the last one. A
     /// connection that is in the middle of taking an answer stays, and ends with us.
-    pub async fn hand_over(&self) -> (Vec<Handed>, u64) {
+    ///
+    /// `take_asked` takes what they have asked: one that waits for room to ask could not leave.
+    pub async fn hand_over(&self, take_asked: impl FnMut()) -> (Vec<Handed>, u64) {
         self.accepting.abort();
         let handing = &self.shared.handing;
         handing.now.set(true);
         handing.told.notify_waiters();
-        self.idle().await;
+        self.idle(take_asked).await;
         (handing.handed.take(), self.shared.last.get())
     }
 
-    /// Waits a moment for the connections to end.
-    async fn idle(&self) {
+    /// Waits a moment for the connections to end, and does this meanwhile.
+    async fn idle(&self, mut meanwhile: impl FnMut()) {
         for _ in 0..50 {
+            meanwhile();
             if self.shared.count.get() == 0 {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        meanwhile();
     }
 
     /// The first line every client gets.
@@ -197,7 +201,7 @@ impl Clients {
     pub async fn finish(&self) {
         self.accepting.abort();
         self.drop_all();
-        self.idle().await;
+        self.idle(|| {}).await;
     }
 }
 

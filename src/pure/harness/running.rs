@@ -19,13 +19,20 @@ impl Harness {
 
     /// Puts the generic rules in force for a line editor that has come to rest and that nobody knows.
     pub(super) fn adopt_generic(&mut self, now: Now) {
-        if self.generic.is_some() || self.generic_due().is_none_or(|at| now.mono < at) {
+        // What has ended is not asked for any more: no answer would ever come.
+        let known = self.generic.is_some() || self.ended.is_some();
+        if known || self.generic_due().is_none_or(|at| now.mono < at) {
             return;
         }
         match self.pulse {
             Some(pulse) if now.mono <= pulse.at + generic::RESTS => {
                 if pulse.raw {
-                    self.generic = Some(Generic::new(&self.screen, pulse.front, now.mono));
+                    let mut generic = Generic::new(&self.screen, pulse.front, now.mono);
+                    if self.keyboard.holds_text() {
+                        // What looks like the prompt may end in somebody's draft.
+                        generic.keys(false, true, self.last_key.unwrap_or(now.mono));
+                    }
+                    self.generic = Some(generic);
                     self.profile = self.profiles.named(generic::NAME).cloned();
                     self.viewed = u64::MAX;
                 }

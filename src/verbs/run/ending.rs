@@ -200,6 +200,8 @@ impl AtWork {
         };
         let now = Instant::now();
         self.ending.note("ended", "the runtime");
+        // Nobody goes on with the stop any more: what it waits for must not wake us for ever.
+        self.ending.next = None;
         // What is left has at least as long as the runtime itself would have had.
         let kill_at = (now + LEFT_GRACE).max(self.ending.kill_at.take().unwrap_or(now));
         self.ending.left = Left::Ending(kill_at, kill_at + KILLED_WITHIN);

@@ -13,7 +13,7 @@ impl AtWork {
             } => {
                 let refused = match request.op.as_str() {
                     // A hook's word counts for the session it runs in, and for no other.
-                    "hook" if !self.is_of_this_session(peer.pid) => {
+                    "hook" if !is_there(peer) || !self.is_of_this_session(peer.pid) => {
                         Some("only this agent's own runtime may say so")
                     }
                     op => self.refusal(op, peer),
@@ -100,7 +100,7 @@ impl AtWork {
         let power = powers::needed(op)?;
         let refused = match power {
             Power::Observe => None,
-            Power::Message | Power::Control => powers::refusal(power, standing(peer.pid)),
+            Power::Message | Power::Control => powers::refusal(power, standing(peer)),
         };
         if power == Power::Control {
             let (pid, uid) = (peer.pid, peer.uid);
@@ -161,8 +161,9 @@ impl AtWork {
 }
 
 /// Where a process stands. A sidecar adopts what its runtime leaves behind, so all of it descends from the sidecar.
-fn standing(pid: i32) -> Standing {
-    if pid > 0 && process::state_letter(pid).is_none() {
+fn standing(peer: Peer) -> Standing {
+    let pid = peer.pid;
+    if pid > 0 && !is_there(peer) {
         return Standing::Gone;
     }
     let me = process::me();
@@ -177,6 +178,11 @@ fn standing(pid: i32) -> Standing {
     }
 }
 
+/// Whether the process that has connected is still there, and not another one with its pid.
+fn is_there(peer: Peer) -> bool {
+    peer.started.is_some() && process::start_ticks(peer.pid) == peer.started
+}
+
 /// Whether a process runs `mosaic-agent`: what has children and does so is a sidecar.
 fn is_our_program(pid: i32) -> bool {
     // A file that was replaced since is shown with ` (deleted)` behind its name.
@@ -184,4 +190,23 @@ fn is_our_program(pid: i32) -> bool {
         .as_deref()
         .and_then(std::path::Path::file_name)
         .is_some_and(|name| name.as_bytes().starts_with(b"mosaic-agent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_the_pid_of_the_one_that_connected_has_not_its_powers() {
+        let pid = process::me();
+        let started = process::start_ticks(pid);
+        let peer = |started| Peer {
+            pid,
+            uid: 0,
+            started,
+        };
+        assert_ne!(standing(peer(started)), Standing::Gone);
+        assert_eq!(standing(peer(Some(0))), Standing::Gone);
+        assert_eq!(standing(peer(None)), Standing::Gone);
+    }
 }

@@ -16,7 +16,7 @@ use crate::failure::{Doing, Failure, exit};
 use crate::os::pump::Batch;
 use crate::os::{process, replace};
 use crate::pure::handover::{self, CarriedPoll, Descriptors, Handover};
-use crate::pure::harness::Harness;
+use crate::pure::harness::{Effect, Harness, Input};
 use crate::pure::profile::Profiles;
 use crate::pure::receipt::unix_ms;
 use crate::pure::wire::{self, Request, UpgradeLine};
@@ -142,7 +142,7 @@ impl AtWork {
             return Ok(());
         };
         let late = Instant::now() >= upgrade.until;
-        let failed = match self.harness.unfit_to_hand_over() {
+        let failed = match self.harness.unfit_to_hand_over(now()) {
             _ if self.ending.is_ending() => Some("it is being stopped".to_owned()),
             Some(why) if late => Some(format!("no moment to do it: {why}")),
             Some(_) => return Ok(()),
@@ -197,9 +197,16 @@ impl AtWork {
         asked: &mut mpsc::Receiver<Heard>,
     ) -> Result<String, Failure> {
         let attached = self.attached().map(super::Takeover::carried);
-        let (mut clients, last_client) = self.clients.hand_over().await;
+        self.harness.stand_still(true);
+        let mut unheard = Vec::new();
+        let keep = || {
+            while let Ok(heard) = asked.try_recv() {
+                unheard.push(heard);
+            }
+        };
+        let (mut clients, last_client) = self.clients.hand_over(keep).await;
         // What has come and was not looked at is asked again by the next binary.
-        while let Ok(heard) = asked.try_recv() {
+        for heard in unheard {
             match heard {
                 Heard::Gone { asker } => self.forget_asker(asker),
                 Heard::Request {
@@ -217,14 +224,20 @@ impl AtWork {
         replace::hold_signals();
         let stopped = process::mono_micros();
         self.pump.stop();
+        // What has come before they were held would be known to nobody any more.
+        self.take_signals();
         let mut batch = Batch::default();
         self.pump.take(&mut batch);
         self.take_batch(&batch);
+        // Who reads the terminal at this moment decides whether an unknown runtime's line is empty.
+        self.perform(Effect::Pulse);
+        self.handle(Input::Tick);
         self.harness.catch_up();
         let failed = match self.drawing() {
             Err(why) => why,
+            Ok(_) if self.ending.is_ending() => "it is being stopped".into(),
             // The last bytes may have begun something.
-            Ok(_) if self.harness.unfit_to_hand_over().is_some() => {
+            Ok(_) if self.harness.unfit_to_hand_over(now()).is_some() => {
                 "something has begun in the last moment; try again".into()
             }
             Ok(drawing) => {
@@ -258,6 +271,10 @@ impl AtWork {
         )
         .doing(|| "going on".into())?;
         self.greet();
+        if let Some((client, ..)) = attached {
+            self.clients.may_be_silent(ClientId(client));
+        }
+        self.harness.stand_still(false);
         Ok(failed)
     }
 
@@ -272,7 +289,12 @@ impl AtWork {
         if let Err(e) = open {
             return e;
         }
-        let argv = next_argv(replace::number(&document), self.recording.as_ref());
+        let recording = self.recording.as_ref().map(Recording::options);
+        let argv = next_argv(
+            std::env::args_os().collect(),
+            replace::number(&document),
+            recording.unwrap_or_default(),
+        );
         replace::become_program(program, &argv)
     }
 
@@ -348,18 +370,46 @@ impl AtWork {
 
 /// The arguments of the next binary: ours, with the document's number behind the verb. What else stands there tells
 /// others how this agent was started.
-fn next_argv(document: i32, recording: Option<&Recording>) -> Vec<OsString> {
-    let mut argv: Vec<OsString> = std::env::args_os().collect();
+fn next_argv(mut argv: Vec<OsString>, document: i32, recording: Vec<OsString>) -> Vec<OsString> {
     let verb = argv.iter().position(|arg| arg == "run").unwrap_or(0);
     if argv.get(verb + 1).is_some_and(|arg| arg == "--take-over") {
         argv.drain(verb + 1..(verb + 3).min(argv.len()));
     }
     let command = argv.iter().position(|arg| arg == "--");
     let command = argv.split_off(command.unwrap_or(argv.len()));
-    argv.retain(|arg| !arg.to_string_lossy().starts_with("--record"));
+    let mut is_value = false;
+    argv.retain(|arg| {
+        let goes = is_value || arg.to_string_lossy().starts_with("--record");
+        // The only one of them whose value may be an argument of its own.
+        is_value = !is_value && arg == "--record-max";
+        !goes
+    });
     argv.extend(command);
     let mut next = vec!["--take-over".into(), document.to_string().into()];
-    next.extend(recording.into_iter().flat_map(Recording::options));
+    next.extend(recording);
     argv.splice(verb + 1..verb + 1, next);
     argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_binary_records_as_this_one_does_however_that_was_asked_for_at_first() {
+        let argv = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for options in [
+            "",
+            "--record --record-max 400000 --record-input ",
+            "--record=f --record-max=4 ",
+            "--take-over 3 --record=f ",
+        ] {
+            let before = argv(&format!("ma run {options}--size 8x9 a -- b --record c"));
+            assert_eq!(
+                next_argv(before, 7, argv("--record=g")),
+                argv("ma run --take-over 7 --record=g --size 8x9 a -- b --record c"),
+                "{options:?}"
+            );
+        }
+    }
 }
