@@ -157,7 +157,12 @@ impl AtWork {
             Some(why) => why,
             None => match self.ask_whether_it_can(&program) {
                 Err(why) => format!("{} cannot take over: {why}", program.display()),
-                Ok(()) => self.hand_over(&program, asked).await?,
+                Ok(()) => match self.hand_over(&program, asked).await? {
+                    Some(why) => why,
+                    // Something had begun in the last moment: there will be another one.
+                    None if !late => return Ok(()),
+                    None => "no moment to do it: something begins every time".into(),
+                },
             },
         };
         tracing::warn!("not upgraded: {failed}");
@@ -189,13 +194,13 @@ impl AtWork {
         drawing.ok_or_else(|| "the runtime is in the middle of a very long control string".into())
     }
 
-    /// Stands still, hands over, and becomes the new binary. Returns why that failed, with everything going on
-    /// as before.
+    /// Stands still, hands over, and becomes the new binary. Returns why that failed, none if this was not the
+    /// moment, with everything going on as before.
     async fn hand_over(
         &mut self,
         program: &Path,
         asked: &mut mpsc::Receiver<Heard>,
-    ) -> Result<String, Failure> {
+    ) -> Result<Option<String>, Failure> {
         let attached = self.attached().map(super::Takeover::carried);
         self.harness.stand_still(true);
         let mut unheard = Vec::new();
@@ -234,12 +239,10 @@ impl AtWork {
         self.handle(Input::Tick);
         self.harness.catch_up();
         let failed = match self.drawing() {
-            Err(why) => why,
-            Ok(_) if self.ending.is_ending() => "it is being stopped".into(),
+            Err(_) => None,
+            Ok(_) if self.ending.is_ending() => Some("it is being stopped".into()),
             // The last bytes may have begun something.
-            Ok(_) if self.harness.unfit_to_hand_over(now()).is_some() => {
-                "something has begun in the last moment; try again".into()
-            }
+            Ok(_) if self.harness.unfit_to_hand_over(now()).is_some() => None,
             Ok(drawing) => {
                 let left = self.pump.left();
                 let handover = Handover {
@@ -255,7 +258,7 @@ impl AtWork {
                 };
                 let document = handover::render(handover);
                 self.flush_recording(None);
-                self.become_next(program, &document, &clients).to_string()
+                Some(self.become_next(program, &document, &clients).to_string())
             }
         };
         // Still here: everything goes on.
