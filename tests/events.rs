@@ -248,3 +248,21 @@ fn who_is_not_there_is_said_and_wrong_words_are_usage_errors() {
     let none = fleet(&sandbox, &["events", "--all", "--no-follow"]).wait(SOON);
     assert_eq!((none.code, none.stdout.as_str()), (0, ""), "{none:?}");
 }
+
+#[test]
+fn who_begins_and_who_ceases_to_watch_is_told() {
+    let demo = Demo::ready(&[]);
+    let told_viewers = || {
+        let events = now(&demo.sandbox, &["--since-start", "--kinds", "viewers"]);
+        events.iter().for_each(|event| fits("event", event));
+        let counts = events.iter().filter_map(|e| e["viewers"].as_u64());
+        counts.collect::<Vec<u64>>()
+    };
+    let mut command = demo.sandbox.command(FLEET);
+    command.args(["watch", Demo::NAME]);
+    let mut viewer = Pane::start(command, (100, 30));
+    support::until(SOON, "the viewer is told of", || told_viewers() == [1]);
+    viewer.write(b"q");
+    assert_eq!(viewer.wait_exit(SOON), 0);
+    support::until(SOON, "its end is, too", || told_viewers() == [1, 0]);
+}

@@ -62,8 +62,9 @@ pub struct EventsOptions {
 }
 
 /// The kinds of events that `--kinds` takes.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "recording",
+    "viewers",
     "start",
     "upgrade",
     "state",
@@ -82,7 +83,7 @@ pub const KINDS: [&str; 14] = [
 /// The page of `events`.
 pub const EVENTS_PAGE: &str = "mosaic-fleet events (NAME | --all): what happens, one JSON object a line, until it is interrupted
 
-Kinds: start upgrade state held receipt observed revised control recording exit; and from here: gone (no sidecar answers any more),
+Kinds: start upgrade state held receipt observed revised control viewers recording exit; and from here: gone (no sidecar answers any more),
 back, lost, beat (only if asked for). A sidecar remembers 256 of them.
 
 Options

@@ -37,6 +37,8 @@ pub enum Kind {
     /// Somebody has asked for what needs the control power: `op`, `peer_pid`, `peer_uid`, and `refused` (why) if
     /// it was.
     Control,
+    /// Somebody began or ceased to watch: `viewers`, how many do.
+    Viewers,
     /// A recording was begun (`file`) or has ended: `file` and `stopped`, the reason.
     Recording,
     /// The runtime has ended: `exit` (a code, or a signal), and `reason` where that was not its own end.
@@ -55,6 +57,7 @@ impl Kind {
             Kind::Observed => "observed",
             Kind::Revised => "revised",
             Kind::Control => "control",
+            Kind::Viewers => "viewers",
             Kind::Recording => "recording",
             Kind::Exit => "exit",
         }

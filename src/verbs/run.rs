@@ -217,6 +217,7 @@ async fn live(
             .collect(),
         polls: Vec::new(),
         readers: Vec::new(),
+        viewers_told: 0,
         takeover: None,
         changes: Changes::default(),
         records: Records::default(),
@@ -331,6 +332,8 @@ struct AtWork {
     polls: Vec<Poll>,
     /// Connections that have asked to wait, some of which may be closed by now.
     readers: Vec<server::ClientId>,
+    /// How many of them readers of events know of.
+    viewers_told: usize,
     /// Who has taken over, or had, if that connection is closed by now.
     takeover: Option<Takeover>,
     /// What readers have seen of the screen, and what is new.
@@ -391,6 +394,7 @@ impl AtWork {
             self.report_up();
         }
         self.flush_recording(Some(now));
+        self.tell_viewers();
         if self.records.next_look().is_some_and(|at| now >= at) {
             self.read_records();
         }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{AtWork, now};
+use crate::pure::events::{Field, Kind};
 use crate::pure::handover::CarriedPoll;
 use crate::pure::harness::Asker;
 use crate::pure::wire::{self, Request, ScreenLine, State};
@@ -75,6 +76,7 @@ impl AtWork {
         if request.op == "screen" && !self.readers.contains(&client) {
             self.readers.retain(|reader| self.clients.is_open(*reader));
             self.readers.push(client);
+            self.tell_viewers();
         }
         self.polls.push(Poll {
             client,
@@ -90,6 +92,7 @@ impl AtWork {
     pub(super) fn go_on_reading(&mut self, polls: Vec<Poll>) {
         let screens = polls.iter().filter(|poll| poll.request.op == "screen");
         self.readers = screens.map(|poll| poll.client).collect();
+        self.viewers_told = self.readers.len();
         self.polls = polls;
     }
 
@@ -111,9 +114,19 @@ impl AtWork {
             .count()
     }
 
+    /// Tells how many watch, if that has changed. (Who leaves between two requests is noticed at the next tick.)
+    pub(super) fn tell_viewers(&mut self) {
+        let viewers = self.readers();
+        if viewers != self.viewers_told {
+            self.viewers_told = viewers;
+            self.happened(Kind::Viewers, &[("viewers", Field::Number(viewers as u64))]);
+        }
+    }
+
     /// The connection of a request is gone.
     pub(super) fn forget_poll(&mut self, asker: Asker) {
         self.polls.retain(|poll| poll.asker != asker);
+        self.tell_viewers();
     }
 
     /// Whether there is something newer than what the request has.
