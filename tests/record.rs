@@ -52,6 +52,10 @@ fn shell(sandbox: &Sandbox, cast: &Path, more: &[&str]) -> Pane {
     run.args(more).args(["sh", "--", "/bin/sh", "-c", script]);
     let pane = Pane::start(run, (60, 15));
     pane.wait_screen("the shell", SOON);
+    // Bytes pass before the file is made; they wait for it in memory.
+    until(SOON, "the recording has begun", || {
+        fs::read(cast).is_ok_and(|begun| begun.starts_with(b"{"))
+    });
     pane
 }
 

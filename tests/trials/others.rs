@@ -53,7 +53,7 @@ impl Stage {
         let mut receipt = self.rig.verify(&token);
         wait_until(WATCHED, || {
             receipt = self.rig.verify(&token);
-            receipt.typed && receipt.verdict != "held"
+            receipt.typed && !receipt.open && receipt.verdict != "held"
         });
         // The runtime may be slower than the verdict.
         if receipt.verdict != "draft" {

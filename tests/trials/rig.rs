@@ -58,6 +58,8 @@ pub struct Receipt {
     pub verdict: String,
     /// Whether anything was typed, as it says.
     pub typed: bool,
+    /// Its fate does not show yet: asked again, it may say more.
+    pub open: bool,
     /// After the request, in ms.
     pub enter_ms: Option<u64>,
     /// After the request, in ms.
@@ -82,6 +84,7 @@ impl Receipt {
         Receipt {
             verdict: value["verdict"].as_str().unwrap_or("none").to_owned(),
             typed: value["typed"].as_bool().unwrap_or(true),
+            open: value["open"].as_bool().unwrap_or(false),
             enter_ms: timing("enter_ms"),
             verdict_ms: timing("verdict_ms"),
             at_ms: value["at_ms"].as_u64(),
