@@ -30,7 +30,7 @@ mod inputs;
 mod running;
 mod seeing;
 
-pub use inputs::{Asker, Effect, Ended, Input, Job, Now, Running};
+pub use inputs::{Asker, Effect, Ended, Input, Job, Now, Reading, Running};
 
 /// While output flows and no message is on its way, the screen is looked at this often: a state needs
 /// no more, and a flood must not pay for more.
@@ -136,7 +136,7 @@ pub struct Harness {
     /// The last message that somebody else submitted, while its fate is open.
     observed: Option<Box<Observed>>,
     /// The runtime's own records are being watched.
-    reading_records: bool,
+    reading: Reading,
     /// Whether they can be relied upon.
     record: OwnRecord,
     ended: Option<Ended>,
@@ -193,7 +193,7 @@ impl Harness {
             orders: Orders::new(tag),
             answering: None,
             observed: None,
-            reading_records: false,
+            reading: Reading::Off,
             record: OwnRecord::default(),
             ended: None,
             effects: VecDeque::new(),
@@ -497,13 +497,20 @@ impl Harness {
         self.adopt_generic(now);
         self.look(now);
         self.advance(now);
-        self.read_records(self.is_judging() || self.orders.is_following());
+        self.read_records();
     }
 
-    /// Has the runtime's records watched, or no longer.
-    fn read_records(&mut self, wanted: bool) {
-        if self.reading_records != wanted {
-            self.reading_records = wanted;
+    /// Has the runtime's records watched as it is wanted now.
+    fn read_records(&mut self) {
+        let wanted = if self.is_judging() || self.orders.is_following() {
+            Reading::On
+        } else if self.keyboard.holds_text() {
+            Reading::Mark
+        } else {
+            Reading::Off
+        };
+        if self.reading != wanted {
+            self.reading = wanted;
             self.effects.push_back(Effect::Records(wanted));
         }
     }
@@ -697,7 +704,8 @@ impl Harness {
                 .step(&sight, self.outer_seen, now, &mut self.effects);
             match moved {
                 Moved::Types => {
-                    self.reading_records = true;
+                    // Marked by the orders, with the first bytes.
+                    self.reading = Reading::Mark;
                     if let (Some(generic), Some(Effect::Type { bytes, .. })) =
                         (&mut self.generic, self.effects.back())
                     {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::delivery::{Delivery, KEYS_WAIT, Order, Sight, Step, WhenBusy, WhenDraft, Written};
 use super::followed::Followed;
 use super::handover::{Ago, CarriedFollowed, CarriedOrder};
-use super::harness::{Asker, Effect, Job, Now};
+use super::harness::{Asker, Effect, Job, Now, Reading};
 use super::journal::{Fact, HowHeld, Line, Recovered};
 use super::ledger::Ledger;
 use super::message;
@@ -584,7 +584,7 @@ impl Orders {
                         asker: None,
                     });
                     // What the runtime writes down from now on is news.
-                    effects.push_back(Effect::Records(true));
+                    effects.push_back(Effect::Records(Reading::Mark));
                 }
                 let job = self.new_job();
                 self.job = Some(job);

@@ -39,7 +39,8 @@ struct Watched {
     /// There were more files than were looked at: a file that is not known may be old.
     crowded: bool,
     changes: Option<Changes>,
-    next_look: Instant,
+    /// Where changes are not announced; `None` while nobody waits for them.
+    next_look: Option<Instant>,
 }
 
 /// A directory, the names in it, and the rules for what is in the files.
@@ -62,8 +63,8 @@ impl Records {
         self.trouble.as_deref()
     }
 
-    /// From now on, what the runtime `pid` writes down is news.
-    pub fn begin(&mut self, profile: &Profile, pid: i32) {
+    /// From now on, what the runtime `pid` writes down is news, for the next [`Records::look`].
+    pub fn mark(&mut self, profile: &Profile, pid: i32) {
         let mut watched = Watched {
             runtime: profile.name.clone(),
             pid,
@@ -71,17 +72,13 @@ impl Records {
             known: HashMap::new(),
             crowded: false,
             changes: None,
-            next_look: Instant::now() + LOOK_EVERY,
+            next_look: None,
         };
         if watched.places.is_empty() {
             return;
         }
-        watched.changes = Changes::new().ok();
         for place in &watched.places {
             let (dir, names) = place.files();
-            if let Some(changes) = &watched.changes {
-                changes.watch(&dir);
-            }
             watched.crowded |= names.len() == FILES_MAX;
             for name in &names {
                 let file = dir.join(name);
@@ -101,6 +98,14 @@ impl Records {
             }
         }
         self.watched = Some(watched);
+    }
+
+    /// Has [`Records::changed`] tell of news, from now on. Those since the mark are there to be looked at.
+    pub fn announce(&mut self) {
+        if let Some(watched) = &mut self.watched {
+            watched.changes = Changes::new().ok();
+            watched.next_look = Some(Instant::now() + LOOK_EVERY);
+        }
     }
 
     /// Whether there are any to be read.
@@ -123,7 +128,7 @@ impl Records {
 
     /// When to look though nothing was announced.
     pub fn next_look(&self) -> Option<Instant> {
-        self.watched.as_ref().map(|w| w.next_look)
+        self.watched.as_ref().and_then(|w| w.next_look)
     }
 
     /// What was written down since the last look.
@@ -131,7 +136,9 @@ impl Records {
         let Some(watched) = &mut self.watched else {
             return Vec::new();
         };
-        watched.next_look = Instant::now() + LOOK_EVERY;
+        if let Some(next) = &mut watched.next_look {
+            *next = Instant::now() + LOOK_EVERY;
+        }
         let mut found = Vec::new();
         for place in &watched.places {
             let (dir, names) = place.files();
@@ -376,17 +383,8 @@ mod tests {
         }
 
         fn begin(&mut self) {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build()
-                .expect("a runtime");
-            let _inside = runtime.enter();
             let pid = i32::try_from(std::process::id()).expect("a pid");
-            self.records.begin(&self.profile, pid);
-            // Announcements are the loop's business; what is found is looked for here.
-            if let Some(watched) = &mut self.records.watched {
-                watched.changes = None;
-            }
+            self.records.mark(&self.profile, pid);
         }
 
         fn news(&mut self) -> Vec<String> {
@@ -416,6 +414,23 @@ mod tests {
         news.sort();
         assert_eq!(news, ["in a file of its own", "new"]);
         assert!(desk.news().is_empty());
+    }
+
+    #[test]
+    fn what_is_written_between_the_mark_and_the_announcement_is_news() {
+        let mut desk = Desk::new("mark", "*.jsonl", "");
+        desk.write("a.jsonl", &entry("old"));
+        desk.begin();
+        assert_eq!(desk.records.next_look(), None, "a mark alone wakes nobody");
+        desk.write("a.jsonl", &entry("quick"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .expect("a runtime");
+        let _inside = runtime.enter();
+        desk.records.announce();
+        assert!(desk.records.next_look().is_some());
+        assert_eq!(desk.news(), ["quick"]);
     }
 
     #[test]

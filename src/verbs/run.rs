@@ -41,7 +41,7 @@ use crate::pure::cells::Changes;
 use crate::pure::delivery::{Life, Pulse, Written};
 use crate::pure::events::{Events, Field, Kind};
 use crate::pure::handover::Handover;
-use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
+use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now, Reading};
 use crate::pure::hook;
 use crate::pure::journal::{Fact, Line};
 use crate::pure::message::{PASTE_END, PASTE_START};
@@ -407,6 +407,14 @@ impl AtWork {
         }
     }
 
+    fn mark_records(&mut self) {
+        if let Some(profile) = self.harness.profile() {
+            self.records.mark(profile, self.harness.running().pid);
+        }
+        let open = Input::RecordsOpen(self.records.is_open());
+        self.harness.handle(open, now());
+    }
+
     /// One input, and every effect that follows from it.
     fn handle(&mut self, input: Input<'_>) {
         self.harness.handle(input, now());
@@ -440,15 +448,18 @@ impl AtWork {
                 self.harness.handle(Input::Processes(&processes), now());
             }
             Effect::Journal { line, sync, asker } => self.write_down(&line, sync, asker),
-            Effect::Records(true) => {
+            Effect::Records(Reading::Mark) => {
                 self.read_records();
-                if let Some(profile) = self.harness.profile() {
-                    self.records.begin(profile, self.harness.running().pid);
-                }
-                let open = Input::RecordsOpen(self.records.is_open());
-                self.harness.handle(open, now());
+                self.mark_records();
             }
-            Effect::Records(false) => self.records.end(),
+            Effect::Records(Reading::On) => {
+                if !self.records.is_open() {
+                    self.mark_records();
+                }
+                self.records.announce();
+                self.read_records();
+            }
+            Effect::Records(Reading::Off) => self.records.end(),
             Effect::Beat => self.beat(),
             Effect::Changed(was, state, why) => self.changed(was, state, &why),
             Effect::Observed(receipt) => self.events.observed(SystemTime::now(), &receipt),

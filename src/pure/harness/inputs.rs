@@ -124,8 +124,8 @@ pub enum Effect {
     },
     /// Look at the processes and come back with [`Input::Processes`].
     Identify,
-    /// Watch what the runtime writes down from now on and come back with [`Input::Recorded`]; or no longer.
-    Records(bool),
+    /// How to look at what the runtime writes down; what is found comes back with [`Input::Recorded`].
+    Records(Reading),
     /// The state has changed: from this one to that one, for this reason.
     Changed(State, State, String),
     /// Write the heartbeat.
@@ -136,4 +136,16 @@ pub enum Effect {
     Observed(Box<Receipt>),
     /// More is known of a message that was queued.
     Revised(Box<Receipt>),
+}
+
+/// How the runtime's own records are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Not at all.
+    Off,
+    /// Their ends are noted: what is written from now on is news once somebody asks. A loaded machine may come to
+    /// see an Enter later than the runtime writes down what was entered.
+    Mark,
+    /// What is written is read at once, from the mark on, or from now on if there is none.
+    On,
 }

@@ -122,10 +122,7 @@ impl Harness {
         match Observed::enter(id, line, &self.screen, view, profile, (now.mono, now.wall)) {
             Enter::Bare => {}
             Enter::Settled(receipt) => self.note(receipt),
-            Enter::Watched(observed) => {
-                self.observed = Some(observed);
-                self.read_records(true);
-            }
+            Enter::Watched(observed) => self.observed = Some(observed),
         }
     }
 
