@@ -172,6 +172,12 @@ fn garbage_is_answered_with_a_word_and_the_connection_goes_on() {
         client.send(format!("{garbage}\n").as_bytes());
         let answer = client.line(SOON).expect("an answer");
         assert_eq!(answer["error"], "bad_json", "{garbage}: {answer}");
+        fits("error", &answer);
+    }
+    for (field, value) in [("when_busy", "maybe"), ("when_draft", "hold"), ("id", "")] {
+        let answer = client.ask(&json!({"op": "send", "text": "hi", field: value}));
+        assert_eq!(answer["error"], "bad_field", "{field}: {answer}");
+        fits("error", &answer);
     }
     client.send(b"{\"op\":\"\xff\"}\n\n   \n");
     assert_eq!(client.line(SOON).expect("an answer")["error"], "bad_json");

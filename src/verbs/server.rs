@@ -18,12 +18,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
+use super::documents;
 use crate::failure::exit;
 use crate::os::replace;
 use crate::os::socket::{self, Peer};
 use crate::pure::handover::CarriedClient;
 use crate::pure::harness::Asker;
-use crate::pure::wire::{self, ErrorLine, LINE_MAX, Request};
+use crate::pure::wire::{self, LINE_MAX, Origin, Request};
 
 /// Most connections at once.
 const CLIENTS_MAX: usize = 1_100;
@@ -93,13 +94,25 @@ struct Shared {
     last: Rc<Cell<u64>>,
     /// The connection that is not closed for being silent.
     patient: Rc<Cell<Option<ClientId>>>,
+    /// Who speaks, in what is said here.
+    origin: Rc<RefCell<Origin>>,
+}
+
+impl Shared {
+    /// What is said to a line that is no request, or that is not taken.
+    fn refusal(&self, word: &str, message: &str) -> Vec<u8> {
+        let code = match word {
+            "overloaded" => exit::LATER,
+            _ => exit::USAGE,
+        };
+        documents::error_line(self.origin.borrow().clone(), word, message, code)
+    }
 }
 
 /// The connections.
 pub struct Clients {
     shared: Shared,
     accepting: JoinHandle<()>,
-    greeting: Rc<RefCell<Vec<u8>>>,
 }
 
 impl Clients {
@@ -121,6 +134,7 @@ impl Clients {
             handing: Rc::default(),
             last: Rc::new(Cell::new(last)),
             patient: Rc::default(),
+            origin: Rc::default(),
         };
         for (carried, fd) in handed {
             let stream = std::os::unix::net::UnixStream::from(fd);
@@ -136,13 +150,8 @@ impl Clients {
             client.account();
             spawn_local(client.serve(stream, Vec::new(), carried.waits));
         }
-        let greeting = Rc::default();
-        let accepting = spawn_local(accept(listener, shared.clone(), Rc::clone(&greeting)));
-        Ok(Clients {
-            shared,
-            accepting,
-            greeting,
-        })
+        let accepting = spawn_local(accept(listener, shared.clone()));
+        Ok(Clients { shared, accepting })
     }
 
     /// Takes every connection from here: what is known of it, its descriptor, and the number of the last one. A
@@ -170,9 +179,9 @@ impl Clients {
         meanwhile();
     }
 
-    /// The first line every client gets.
-    pub fn greet_with(&self, line: Vec<u8>) {
-        *self.greeting.borrow_mut() = line;
+    /// Who greets every client.
+    pub fn greet_as(&self, origin: Origin) {
+        *self.shared.origin.borrow_mut() = origin;
     }
 
     /// Answers a client; one that is gone does not matter.
@@ -205,7 +214,7 @@ impl Clients {
     }
 }
 
-async fn accept(listener: UnixListener, shared: Shared, greeting: Rc<RefCell<Vec<u8>>>) {
+async fn accept(listener: UnixListener, shared: Shared) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -224,13 +233,14 @@ async fn accept(listener: UnixListener, shared: Shared, greeting: Rc<RefCell<Vec
         }
         if shared.count.get() >= CLIENTS_MAX {
             // Told without waiting: a full client does not hold up the next one.
-            let _ = stream.try_write(b"{\"schema\":\"mosaic.error/1\",\"error\":\"overloaded\",\"message\":\"too many connections\",\"exit\":75}\n");
+            let _ = stream.try_write(&shared.refusal("overloaded", "too many connections"));
             continue;
         }
         let id = shared.last.get() + 1;
         shared.last.set(id);
         let client = Connection::new(&shared, ClientId(id), peer);
-        spawn_local(client.serve(stream, greeting.borrow().clone(), false));
+        let hello = documents::hello_line(shared.origin.borrow().clone());
+        spawn_local(client.serve(stream, hello, false));
     }
 }
 
@@ -309,7 +319,7 @@ impl Connection {
                         Came::This(Ok(Some(line))) => line,
                         Came::This(Ok(None)) => return,
                         Came::This(Err((word, message))) => {
-                            let line = bare_error(word, &message);
+                            let line = self.shared.refusal(word, &message);
                             let _ = write(&mut stream, &line).await;
                             return;
                         }
@@ -317,7 +327,8 @@ impl Connection {
                     let request = match wire::parse(&line) {
                         Ok(request) => request,
                         Err((word, message)) => {
-                            if !write(&mut stream, &bare_error(word, &message)).await {
+                            let line = self.shared.refusal(word, &message);
+                            if !write(&mut stream, &line).await {
                                 return;
                             }
                             continue;
@@ -482,16 +493,6 @@ async fn write(stream: &mut UnixStream, bytes: &[u8]) -> bool {
         timeout(ANSWER_LASTS, stream.write_all(bytes)).await,
         Ok(Ok(()))
     )
-}
-
-fn bare_error(word: &str, message: &str) -> Vec<u8> {
-    wire::line(&ErrorLine {
-        schema: "mosaic.error/1".into(),
-        origin: None,
-        error: word.into(),
-        message: message.into(),
-        exit: exit::USAGE,
-    })
 }
 
 /// Thousands of clients need descriptors; the runtime was started before and keeps its own limit.

@@ -37,8 +37,7 @@ impl AtWork {
 
     /// What every new connection is told first.
     pub(super) fn greet(&self) {
-        self.clients
-            .greet_with(documents::hello_line(self.origin()));
+        self.clients.greet_as(self.origin());
     }
 
     pub(super) fn answer(
