@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use support::{AGENT, FLEET, LATER, Log, Output, Running, Sandbox};
+use support::{AGENT, FLEET, LATER, Log, Output, Running, Sandbox, skip};
 
 /// A sandbox whose agents are demos, with their log.
 fn demos() -> (Sandbox, Log) {
@@ -94,6 +94,43 @@ fn an_agent_whose_socket_just_fits_is_launched_and_one_byte_more_is_refused_by_n
     let refused = sandbox.agent(&["launch", "d"]);
     assert_eq!(refused.code, 78, "{refused:?}");
     for words in ["/mosaic/d.sock", "108 bytes", "at most 107"] {
+        assert!(refused.stderr.contains(words), "{words}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_run_directory_that_cannot_be_written_to_is_named_by_run_and_by_doctor() {
+    let mut sandbox = Sandbox::new();
+    let dir = sandbox.path("mounted");
+    fs::create_dir(&dir).expect("a directory in the sandbox");
+    let dir = dir.display().to_string();
+    sandbox.env("MOSAIC_HEARTBEAT_RUN_DIR", &dir);
+    // A mount of our own, which ends with the command; not even root writes there.
+    let mounts =
+        "mount -t tmpfs -o mode=700 none \"$0\" && mount -o remount,ro \"$0\" && exec \"$@\"";
+    let read_only = |args: &[&str]| {
+        let mut command = sandbox.command("unshare");
+        command
+            .args(["-rm", "sh", "-c", mounts, &dir, AGENT])
+            .args(args);
+        Running::start(command, &sandbox.path("out"), b"").wait(LATER)
+    };
+    let seen = read_only(&["doctor", "--json"]);
+    if seen.stdout.is_empty() {
+        return skip("a read-only directory", &seen.stderr);
+    }
+    let checks = seen.json()["checks"].clone();
+    let mut checks = checks.as_array().into_iter().flatten();
+    let found = checks.find(|check| check["check"] == "run directory");
+    let found = found.expect("a row for it");
+    assert_eq!(found["result"], "fail", "{found}");
+    assert!(
+        found["said"].to_string().contains("cannot be written to"),
+        "{found}"
+    );
+    let refused = read_only(&["run", "coder0", "--", "true"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for words in ["coder0.lock", "Read-only", "mosaic-agent doctor"] {
         assert!(refused.stderr.contains(words), "{words}: {refused:?}");
     }
 }
