@@ -90,16 +90,15 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     match verb.as_str() {
-        "help" => {
-            let mut words = parser.raw_args()?.peekable();
-            match words.peek() {
-                None => Ok(Verb::Overview),
-                Some(_) => of_fleet("help", std::iter::once("mosaic-agent".into()).chain(words)),
-            }
-        }
+        "help" => match parser.raw_args()?.next() {
+            None => Ok(Verb::Overview),
+            Some(verb) => of_fleet("help", vec!["mosaic-agent".into(), verb]),
+        },
         "run" => read_run(&mut parser),
         "hook" => read_hook(&mut parser),
-        other if help::find(OF_FLEET, other).is_some() => of_fleet(other, parser.raw_args()?),
+        other if help::find(OF_FLEET, other).is_some() => {
+            of_fleet(other, parser.raw_args()?.collect())
+        }
         other => Err(format!("there is no verb {other:?}").into()),
     }
 }
@@ -152,7 +151,7 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn of_fleet(verb: &str, args: impl IntoIterator<Item = OsString>) -> Result<Verb, lexopt::Error> {
+fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
     let verb = std::iter::once(verb.into());
     Ok(Verb::OfFleet(verb.chain(args).collect()))
 }

@@ -394,13 +394,10 @@ pub fn parse(line: &[u8]) -> Result<Request, (&'static str, String)> {
     let request =
         serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))?;
     // A word that nobody knows must not stand for the default: `Refuse` would hold.
-    let strange = |given: &Option<String>, known: &[&str]| {
-        let given = given.as_deref();
-        given.is_some_and(|word| !known.contains(&word))
-    };
-    let wrong = if strange(&request.when_busy, &["hold", "type", "refuse"]) {
+    let (busy, draft) = (request.when_busy.as_deref(), request.when_draft.as_deref());
+    let wrong = if !matches!(busy, None | Some("hold" | "type" | "refuse")) {
         "`when_busy` takes hold, type or refuse"
-    } else if strange(&request.when_draft, &["refuse", "wait"]) {
+    } else if !matches!(draft, None | Some("refuse" | "wait")) {
         "`when_draft` takes refuse or wait"
     } else if !request.id.as_deref().is_none_or(is_id) {
         NO_ID
