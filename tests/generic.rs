@@ -48,10 +48,7 @@ impl Agent {
     #[track_caller]
     fn demo(options: &[&str]) -> (Agent, Log) {
         let sandbox = Sandbox::new();
-        let program = sandbox.path("nameless");
-        if fs::hard_link(FLEET, &program).is_err() {
-            fs::copy(FLEET, &program).expect("a copy of the demo");
-        }
+        let program = sandbox.copy(FLEET, "nameless");
         let log = sandbox.path("demo.log");
         let (program, path) = (program.display().to_string(), log.display().to_string());
         let command = [&[&program, "demo-tui", "--log", &path], options].concat();
