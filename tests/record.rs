@@ -202,7 +202,7 @@ fn a_full_file_is_put_aside_and_each_of_them_plays_by_itself() {
     let sandbox = Sandbox::new();
     let cast = sandbox.path("a.cast");
     fs::write(&cast, OURS).expect("a recording of before");
-    let mut pane = shell(&sandbox, &cast, &["--record-max=1"]);
+    let mut pane = shell(&sandbox, &cast, &["--record-max=262144"]);
     for n in 0..12 {
         pane.write(format!("seq -f 'part {n} %06.0f' 1 20000; echo done {n}\n").as_bytes());
         pane.wait_screen(&format!("done {n}"), LATER);
@@ -246,7 +246,7 @@ fn a_recording_that_cannot_go_on_ends_and_the_agent_does_not() {
     let sandbox = Sandbox::new();
     let dir = sandbox.path("tapes");
     fs::create_dir(&dir).expect("a directory");
-    let pane = shell(&sandbox, &dir.join("a.cast"), &["--record-max=1"]);
+    let pane = shell(&sandbox, &dir.join("a.cast"), &["--record-max=262144"]);
     fs::remove_dir_all(&dir).expect("it is removed");
     pane.write(b"seq 1 50000; echo still here\n");
     pane.wait_screen("still here", LATER);
@@ -353,6 +353,31 @@ fn a_file_that_is_no_recording_is_left_alone_and_the_recording_that_is_being_mad
     }
     assert_eq!(text(&numbered(&notes, "1")), "");
     assert_eq!(text(&numbered(&theirs, "1")), OURS);
+}
+
+#[test]
+fn a_size_below_the_least_is_refused_with_the_least_named() {
+    let demo = Demo::ready(&[]);
+    let file = demo.sandbox.path("a.cast");
+    let path = file.to_str().expect("a path");
+    let start = ["record", Demo::NAME, "start", "--file", path, "--max-size"];
+    for size in ["1K", "0", "262143", "255K"] {
+        let refused = fleet(&demo.sandbox, &[&start[..], &[size]].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("at least 262144"), "{refused:?}");
+    }
+    let run = ["run", "--record-max", "262143", "sh", "--", "/bin/true"];
+    let refused = demo.sandbox.agent(&run);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("at least 262144"), "{refused:?}");
+    // The sidecar believes no caller.
+    let mut client = Client::greeted(&demo.sandbox.socket(Demo::NAME));
+    let answer = client.ask(&json!({"op": "record", "path": path, "max_bytes": 262_143}));
+    assert_eq!(answer["error"], "bad_field", "{answer}");
+    assert_eq!(answer["exit"], 2, "{answer}");
+    assert!(!file.exists());
+    let started = fleet(&demo.sandbox, &[&start[..], &["256K"]].concat());
+    assert_eq!(started.code, 0, "{started:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lexopt::prelude::*;
 use super::agent_help::{OF_FLEET, OWN};
 use super::help;
 use crate::failure::{Failure, exit};
-use crate::units::{AgentName, TermSize};
+use crate::units::{AgentName, TermSize, recording_size};
 
 /// What `run` was asked for.
 #[derive(Debug, Default)]
@@ -121,7 +121,9 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
                 options.record.path = Some(parser.optional_value().unwrap_or_default().into());
             }
             Long("record-input") => options.record.input = true,
-            Long("record-max") => options.record.max = Some(parser.value()?.parse()?),
+            Long("record-max") => {
+                options.record.max = Some(recording_size(parser.value()?.parse()?)?);
+            }
             Long("help") | Short('h') => return Ok(page("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);

@@ -21,9 +21,6 @@ use crate::pure::wire::Recorded;
 /// Bytes of a file unless the caller says otherwise.
 const MAX: u64 = 16 * 1024 * 1024;
 
-/// A smaller file would hold little more than its first screen.
-const MAX_LEAST: u64 = 4 * BUFFER as u64;
-
 /// So many full files are kept beside the one that is being written.
 const KEPT: u32 = 4;
 
@@ -65,7 +62,7 @@ impl Recording {
             path,
             tape: Tape::new(now),
             input,
-            max: max.unwrap_or(MAX).max(MAX_LEAST),
+            max: max.unwrap_or(MAX),
             written: 0,
             buffer: Vec::new(),
             flush_at: None,

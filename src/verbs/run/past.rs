@@ -11,6 +11,7 @@ use crate::os::socket::Peer;
 use crate::pure::events::{Field, Kind};
 use crate::pure::receipt::unix_ms;
 use crate::pure::wire::{Request, State};
+use crate::units::recording_size;
 use crate::verbs::documents;
 use crate::verbs::recording::Recording;
 use crate::verbs::server::ClientId;
@@ -84,10 +85,13 @@ impl AtWork {
         match &request.path {
             None => self.end_recording(),
             Some(path) => {
-                let input = request.input == Some(true);
-                if let Err(why) = self.record_to(Path::new(path), input, request.max_bytes) {
-                    let line =
-                        documents::error_line(self.origin(), "bad_field", &why, exit::CONFIG);
+                let max = request.max_bytes.map(recording_size).transpose();
+                let begun = max.map_err(|why| (exit::USAGE, why)).and_then(|max| {
+                    self.record_to(Path::new(path), request.input == Some(true), max)
+                        .map_err(|why| (exit::CONFIG, why))
+                });
+                if let Err((code, why)) = begun {
+                    let line = documents::error_line(self.origin(), "bad_field", &why, code);
                     return self.clients.answer(client, &line);
                 }
             }
