@@ -11,7 +11,7 @@ Examples
   mosaic-fleet doctor              what is wrong with this installation, and what mends it
   mosaic-fleet demo-tui            an agent-like TUI of our own: no account, no network
 
-Verbs (VERB --help has the options and examples)
+Verbs (VERB --help, or help VERB, has the options and examples)
 ";
 
 /// What stands between the two lists.
