@@ -167,13 +167,10 @@ fn perform_send(verb: sending::Verb) -> Result<u8, Failure> {
             quiet,
         } => far::send(&options, json, quiet),
         sending::Verb::Verify {
-            name,
-            id,
-            contains,
-            since,
+            options,
             json,
             quiet,
-        } => send::verify(&name, id, contains, since, json, quiet),
+        } => far::verify(&options, json, quiet),
     }
 }
 
