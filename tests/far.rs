@@ -287,9 +287,13 @@ fn what_the_other_side_says_of_a_message_is_the_answer() {
     let never = verify(&["demo", "--contains", "never sent"]);
     assert_eq!(never.code, 7, "{never:?}");
     assert!(never.stdout.starts_with("unknown: "), "{never:?}");
-    hosts.there.pane.write(b"typed by hand\r");
-    hosts.there.pane.wait_screen("typed by hand", support::SOON);
-    let typed = verify(&["demo", "--contains", "typed by hand", "-q"]);
+    hosts.there.submit("typed by hand");
+    let by_text = ["demo", "--contains", "typed by hand", "-q"];
+    support::until(support::SOON, "it is known there", || {
+        let there = &hosts.there.sandbox;
+        there.agent(&[&["verify"], &by_text[..]].concat()).code == 0
+    });
+    let typed = verify(&by_text);
     assert_eq!((typed.code, typed.stdout.as_str()), (0, ""), "{typed:?}");
     let refused = verify(&["demo", "--contains", "\n"]);
     assert_eq!(refused.code, 2, "{refused:?}");

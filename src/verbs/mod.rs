@@ -23,6 +23,7 @@ mod journal;
 mod keys;
 pub mod launch;
 mod log;
+mod lookout;
 mod mcp;
 pub mod place;
 mod program;
