@@ -73,6 +73,11 @@ fn every_verb_has_a_help_with_examples_a_manual_entry_and_completions() {
                     "{name} {verb}: {help}"
                 );
             }
+            assert_eq!(
+                text(&sandbox, program, &["help", &verb]),
+                text(&sandbox, program, &[&verb, "--help"]),
+                "{name} {verb}"
+            );
             let entry = format!(
                 ".SS \"{} {}",
                 name.replace('-', "\\-"),

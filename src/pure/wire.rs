@@ -366,9 +366,9 @@ pub struct ScreenLine {
 pub struct ErrorLine {
     /// `mosaic.error/1`.
     pub schema: String,
-    /// Who speaks, where that is known yet.
+    /// Who speaks.
     #[serde(flatten)]
-    pub origin: Option<Origin>,
+    pub origin: Origin,
     /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`,
     /// `taken`.
     pub error: String,

@@ -178,6 +178,7 @@ async fn live(
         sidecar.listener.try_clone().doing(|| "serving".into())?,
         ask.clone(),
         upgrade::adopt_clients(&mut taken),
+        sidecar.place.origin(&sidecar.name),
     )
     .doing(|| "serving the ack socket".into())?;
     let now = now();

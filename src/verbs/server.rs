@@ -18,12 +18,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
+use super::documents;
 use crate::failure::exit;
 use crate::os::replace;
 use crate::os::socket::{self, Peer};
 use crate::pure::handover::CarriedClient;
 use crate::pure::harness::Asker;
-use crate::pure::wire::{self, ErrorLine, LINE_MAX, Request};
+use crate::pure::wire::{self, LINE_MAX, Origin, Request};
 
 /// Most connections at once.
 const CLIENTS_MAX: usize = 1_100;
@@ -83,6 +84,8 @@ struct Handing {
 /// What all connections share.
 #[derive(Clone)]
 struct Shared {
+    /// Who speaks.
+    origin: Rc<Origin>,
     ask: mpsc::Sender<Heard>,
     answers: Answers,
     count: Rc<Cell<usize>>,
@@ -111,9 +114,11 @@ impl Clients {
         listener: std::os::unix::net::UnixListener,
         ask: mpsc::Sender<Heard>,
         (handed, last): (Vec<Handed>, u64),
+        origin: Origin,
     ) -> io::Result<Clients> {
         let listener = UnixListener::from_std(listener)?;
         let shared = Shared {
+            origin: Rc::new(origin),
             ask,
             answers: Answers::default(),
             count: Rc::default(),
@@ -224,7 +229,8 @@ async fn accept(listener: UnixListener, shared: Shared, greeting: Rc<RefCell<Vec
         }
         if shared.count.get() >= CLIENTS_MAX {
             // Told without waiting: a full client does not hold up the next one.
-            let _ = stream.try_write(b"{\"schema\":\"mosaic.error/1\",\"error\":\"overloaded\",\"message\":\"too many connections\",\"exit\":75}\n");
+            let line = refusal(&shared.origin, "overloaded", "too many connections");
+            let _ = stream.try_write(&line);
             continue;
         }
         let id = shared.last.get() + 1;
@@ -309,7 +315,7 @@ impl Connection {
                         Came::This(Ok(Some(line))) => line,
                         Came::This(Ok(None)) => return,
                         Came::This(Err((word, message))) => {
-                            let line = bare_error(word, &message);
+                            let line = refusal(&self.shared.origin, word, &message);
                             let _ = write(&mut stream, &line).await;
                             return;
                         }
@@ -317,7 +323,8 @@ impl Connection {
                     let request = match wire::parse(&line) {
                         Ok(request) => request,
                         Err((word, message)) => {
-                            if !write(&mut stream, &bare_error(word, &message)).await {
+                            let line = refusal(&self.shared.origin, word, &message);
+                            if !write(&mut stream, &line).await {
                                 return;
                             }
                             continue;
@@ -484,14 +491,13 @@ async fn write(stream: &mut UnixStream, bytes: &[u8]) -> bool {
     )
 }
 
-fn bare_error(word: &str, message: &str) -> Vec<u8> {
-    wire::line(&ErrorLine {
-        schema: "mosaic.error/1".into(),
-        origin: None,
-        error: word.into(),
-        message: message.into(),
-        exit: exit::USAGE,
-    })
+/// What is said to a line that is no request, or to a client too many.
+fn refusal(origin: &Origin, word: &str, message: &str) -> Vec<u8> {
+    let code = match word {
+        "overloaded" => exit::LATER,
+        _ => exit::USAGE,
+    };
+    documents::error_line(origin.clone(), word, message, code)
 }
 
 /// Thousands of clients need descriptors; the runtime was started before and keeps its own limit.

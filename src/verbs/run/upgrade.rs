@@ -271,6 +271,7 @@ impl AtWork {
             listener.doing(|| "going on".into())?,
             self.ask.clone(),
             (clients, last_client),
+            self.origin(),
         )
         .doing(|| "going on".into())?;
         self.greet();
