@@ -113,6 +113,23 @@ impl TermSize {
     }
 }
 
+/// A smaller file of a recording would hold little more than its first screen and what waits for the disk: four
+/// times 64 KiB.
+const RECORDING_LEAST: u64 = 256 * 1024;
+
+/// Checks how many bytes a file of a recording may have.
+///
+/// # Errors
+/// One line that names the least.
+pub fn recording_size(bytes: u64) -> Result<u64, String> {
+    if bytes < RECORDING_LEAST {
+        return Err(format!(
+            "a file of a recording has at least {RECORDING_LEAST} bytes (256K), not {bytes}"
+        ));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

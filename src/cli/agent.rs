@@ -8,7 +8,7 @@ use lexopt::prelude::*;
 use super::agent_help::{OF_FLEET, OWN};
 use super::help;
 use crate::failure::{Failure, exit};
-use crate::units::{AgentName, TermSize};
+use crate::units::{AgentName, TermSize, recording_size};
 
 /// What `run` was asked for.
 #[derive(Debug, Default)]
@@ -90,10 +90,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     match verb.as_str() {
-        "help" => match parser.raw_args()?.next() {
-            None => Ok(Verb::Overview),
-            Some(verb) => of_fleet("help", vec!["mosaic-agent".into(), verb]),
-        },
+        "help" => read_help(&mut parser),
         "run" => read_run(&mut parser),
         "hook" => read_hook(&mut parser),
         other if help::find(OF_FLEET, other).is_some() => {
@@ -109,6 +106,18 @@ fn agent(value: OsString) -> Result<AgentName, lexopt::Error> {
 
 fn page(verb: &str) -> Verb {
     Verb::Page(help::find(OWN, verb).unwrap_or_default())
+}
+
+/// `help VERB` is `VERB --help`.
+fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let mut words = parser.raw_args()?;
+    let Some(verb) = words.next() else {
+        return Ok(Verb::Overview);
+    };
+    match words.next() {
+        None => read(lexopt::Parser::from_args([verb, "--help".into()])),
+        Some(other) => Err(format!("one verb at a time, and not {other:?}").into()),
+    }
 }
 
 fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
@@ -132,7 +141,9 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
                 options.record.path = Some(parser.optional_value().unwrap_or_default().into());
             }
             Long("record-input") => options.record.input = true,
-            Long("record-max") => options.record.max = Some(parser.value()?.parse()?),
+            Long("record-max") => {
+                options.record.max = Some(recording_size(parser.value()?.parse()?)?);
+            }
             Long("help") | Short('h') => return Ok(page("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);
@@ -194,7 +205,14 @@ mod tests {
 
     #[test]
     fn wrong_words_are_usage_errors_and_nothing_else() {
-        for line in ["fly", "run a b", "run a/b", "run --nope a"] {
+        for line in [
+            "fly",
+            "run a b",
+            "run a/b",
+            "run --nope a",
+            "help fly",
+            "help run send",
+        ] {
             match verb(line) {
                 Err(failure) => assert_eq!(failure.exit, exit::USAGE, "{line}"),
                 Ok(verb) => panic!("{line}: {verb:?}"),
@@ -210,9 +228,18 @@ mod tests {
                 panic!("{v} has no help")
             };
             assert_eq!(page, *line);
+            let asked = verb(&format!("help {v}"));
+            assert!(
+                matches!(asked, Ok(Verb::Page(page)) if page == *line),
+                "{v}"
+            );
         }
         for line in OF_FLEET {
             let v = help::verb(line);
+            assert!(
+                matches!(verb(&format!("help {v}")), Ok(Verb::OfFleet(args)) if args == [v, "--help"]),
+                "{v}"
+            );
             assert!(
                 matches!(verb(v), Ok(Verb::OfFleet(args)) if args == [v]),
                 "{v}"

@@ -12,7 +12,7 @@ Examples
   mosaic-agent status coder0                         what it is doing, and why we think so
   mosaic-agent run demo -- mosaic-fleet demo-tui     be the sidecar, here, in this terminal
 
-Verbs (VERB --help has the options and examples)
+Verbs (VERB --help, or help VERB, has the options and examples)
 ";
 
 /// What stands between the two lists.

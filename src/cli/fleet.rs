@@ -365,22 +365,22 @@ fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::E
     Ok(Verb::Units { verb, force, json })
 }
 
-/// `help`, `help VERB`, and `help mosaic-agent [VERB]`, which that program asks for.
+/// `help`, `help VERB` (that is `VERB --help`), and `help mosaic-agent [VERB]`, which that program asks for.
 fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let words: Vec<OsString> = parser.raw_args()?.collect();
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let (found, verb) = match &words[..] {
-        [] => return Ok(Verb::Help(overview())),
-        [program] if program == "mosaic-agent" => return Ok(Verb::Help(agent_overview())),
-        [verb] => (page(verb), verb),
+    match &words[..] {
+        [] => Ok(Verb::Help(overview())),
+        [program] if program == "mosaic-agent" => Ok(Verb::Help(agent_overview())),
+        [verb] => read(lexopt::Parser::from_args([verb.as_ref(), "--help"])),
         [program, verb] if program == "mosaic-agent" => {
-            let own = help::find(agent_pages::PAGES, verb);
-            (own.or_else(|| page(verb)), verb)
+            let found = help::find(agent_pages::PAGES, verb)
+                .or_else(|| page(verb))
+                .ok_or_else(|| format!("there is no verb {verb:?}"))?;
+            Ok(Verb::Help(found.into()))
         }
-        [_, other, ..] => return Err(format!("one verb at a time, and not {other:?}").into()),
-    };
-    let found = found.ok_or_else(|| format!("there is no verb {verb:?}"))?;
-    Ok(Verb::Help(found.into()))
+        [_, other, ..] => Err(format!("one verb at a time, and not {other:?}").into()),
+    }
 }
 
 fn read_schema(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

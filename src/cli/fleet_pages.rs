@@ -11,7 +11,7 @@ Examples
   mosaic-fleet doctor              what is wrong with this installation, and what mends it
   mosaic-fleet demo-tui            an agent-like TUI of our own: no account, no network
 
-Verbs (VERB --help has the options and examples)
+Verbs (VERB --help, or help VERB, has the options and examples)
 ";
 
 /// What stands between the two lists.
@@ -173,18 +173,21 @@ Examples
   mosaic-fleet send --id build-17 --when busy=refuse coder0 -f report.txt
   mosaic-fleet send -H ann@box --verify coder0 -m 'the build is broken'
 ",
-    "mosaic-fleet verify NAME (--id ID | --contains TEXT): the verdict of a message, whoever typed it
+    "mosaic-fleet verify NAME (--id ID | --contains TEXT | -): the verdict of a message, whoever typed it
 
 Options
   --id ID             the message with this id
-  --contains TEXT     the newest message with this in it
+  --contains TEXT     the newest message with this in it; -: with what is on standard input
   --since WHEN        only after this: 90s, 10m, 2h or 3d ago, or an RFC 3339 moment
+  -H, --host USER@HOST
+                      of the agent of that name there, over ssh (docs/sending.md)
   --json              print the receipt as JSON
   -q, --quiet         print nothing; the exit code says it
 
 Examples
   mosaic-fleet verify coder0 --id build-17
   mosaic-fleet verify coder0 --contains 'run the tests' --since 10m
+  mosaic-fleet verify -H ann@box coder0 --id build-17
 ",
     "mosaic-fleet hooks install|remove|status [RUNTIME]: let claude, codex, pi or opencode itself say what it took
 

@@ -46,6 +46,30 @@ pub struct SendOptions {
     pub host: Option<String>,
 }
 
+/// What `verify` was asked for.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    /// Whose message.
+    pub name: AgentName,
+    /// Its id.
+    pub id: Option<String>,
+    /// A part of its text.
+    pub contains: Option<Body>,
+    /// Only messages after this moment.
+    pub since: Option<Since>,
+    /// The host the agent is on, as ssh knows it.
+    pub host: Option<String>,
+}
+
+/// A moment, as it was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// By our clock.
+    pub at: SystemTime,
+    /// The word: `10m` ago is another moment by the clock of another host.
+    pub word: String,
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Verb {
@@ -60,14 +84,8 @@ pub enum Verb {
     },
     /// Ask for a message's verdict.
     Verify {
-        /// The agent.
-        name: AgentName,
-        /// The message's id.
-        id: Option<String>,
-        /// Or a part of its text.
-        contains: Option<String>,
-        /// Only messages after this moment.
-        since: Option<SystemTime>,
+        /// The message.
+        options: VerifyOptions,
         /// Print the receipt as JSON.
         json: bool,
         /// Print nothing.
@@ -140,12 +158,14 @@ fn file(path: OsString) -> Body {
 /// Reads the arguments of `verify`; none: help is wanted.
 pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Error> {
     let (mut name, mut id, mut contains, mut since) = (None, None, None, None);
-    let (mut json, mut quiet) = (false, false);
+    let (mut host, mut json, mut quiet) = (None, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("id") => id = Some(message_id(parser.value()?.string()?)?),
-            Long("contains") => contains = Some(parser.value()?.string()?),
-            Long("since") => since = Some(moment(&parser.value()?.string()?)?),
+            Long("contains") => contains = Some(Body::Text(parser.value()?.string()?)),
+            Value(value) if value == "-" && contains.is_none() => contains = Some(Body::Stdin),
+            Long("since") => since = Some(moment(parser.value()?.string()?)?),
+            Short('H') | Long("host") => host = Some(parser.value()?.string()?),
             Long("json") => json = true,
             Long("quiet") | Short('q') => quiet = true,
             Long("help") | Short('h') => return Ok(None),
@@ -153,14 +173,21 @@ pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::
             other => return Err(other.unexpected()),
         }
     }
-    if id.is_none() && contains.as_ref().is_none_or(String::is_empty) {
-        return Err("which message? Use --id ID or --contains TEXT".into());
+    if id.is_none()
+        && contains
+            .as_ref()
+            .is_none_or(|c| *c == Body::Text(String::new()))
+    {
+        return Err("which message? Use --id ID, --contains TEXT, or - for standard input".into());
     }
     Ok(Some(Verb::Verify {
-        name: name.ok_or("which agent? A name is missing")?,
-        id,
-        contains,
-        since,
+        options: VerifyOptions {
+            name: name.ok_or("which agent? A name is missing")?,
+            id,
+            contains,
+            since,
+            host,
+        },
         json,
         quiet,
     }))
@@ -195,7 +222,8 @@ pub(super) fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
 }
 
 /// `90s`, `10m`, `2h`, `3d` ago, or an RFC 3339 moment.
-fn moment(text: &str) -> Result<SystemTime, lexopt::Error> {
+fn moment(word: String) -> Result<Since, lexopt::Error> {
+    let text = word.as_str();
     let ago = |number: &str, unit: u64| {
         let n = number.parse::<u64>().ok()?.checked_mul(unit)?;
         SystemTime::now().checked_sub(Duration::from_secs(n))
@@ -213,9 +241,12 @@ fn moment(text: &str) -> Result<SystemTime, lexopt::Error> {
             .ok()
             .map(|t| t.with_timezone(&chrono::Utc).into())
     };
-    found.ok_or_else(|| {
-        format!("{text:?} is neither like 90s, 10m, 2h or 3d nor an RFC 3339 moment").into()
-    })
+    match found {
+        Some(at) => Ok(Since { at, word }),
+        None => Err(
+            format!("{word:?} is neither like 90s, 10m, 2h or 3d nor an RFC 3339 moment").into(),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -251,7 +282,7 @@ mod tests {
         ] {
             assert!(read_send(&mut words(line)).is_err(), "{line}");
         }
-        for line in ["a", "a --contains= ", "--id x"] {
+        for line in ["a", "a --contains= ", "--id x", "-", "a --contains x -"] {
             assert!(read_verify(&mut words(line)).is_err(), "{line}");
         }
     }

@@ -189,14 +189,20 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether there is anything of this name, a link to nothing included.
-pub fn is_there(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
-}
-
-/// Whether a file or a link has this name, and nothing else that others look for under it.
-pub fn may_be_put_aside(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink())
+/// The first bytes of a file, through links; none where no file is, a link to nothing included.
+///
+/// # Errors
+/// Something else is there (which is not opened), or it cannot be read.
+pub fn head(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+        Ok(found) if !found.is_file() => return Err(io::Error::other("it is no file")),
+        Ok(_) => {}
+    }
+    let mut head = Vec::new();
+    open_linked(path)?.take(max as u64).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 /// Moves a file to another name in its place; what had that name is gone.
@@ -277,6 +283,11 @@ pub fn read_own(path: &Path, max: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// It is not there, or none of that.
 pub fn read_linked(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    whole(open_linked(path)?, max)
+}
+
+/// Opens a file, through links. No pipes, no devices.
+fn open_linked(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK)
@@ -284,7 +295,7 @@ pub fn read_linked(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    whole(file, max)
+    Ok(file)
 }
 
 fn whole(file: File, max: usize) -> io::Result<Vec<u8>> {

@@ -23,6 +23,7 @@ mod journal;
 mod keys;
 pub mod launch;
 mod log;
+mod lookout;
 mod mcp;
 pub mod place;
 mod program;
@@ -167,13 +168,10 @@ fn perform_send(verb: sending::Verb) -> Result<u8, Failure> {
             quiet,
         } => far::send(&options, json, quiet),
         sending::Verb::Verify {
-            name,
-            id,
-            contains,
-            since,
+            options,
             json,
             quiet,
-        } => send::verify(&name, id, contains, since, json, quiet),
+        } => far::verify(&options, json, quiet),
     }
 }
 

@@ -178,6 +178,7 @@ async fn live(
         sidecar.listener.try_clone().doing(|| "serving".into())?,
         ask.clone(),
         upgrade::adopt_clients(&mut taken),
+        sidecar.place.origin(&sidecar.name),
     )
     .doing(|| "serving the ack socket".into())?;
     let now = now();
@@ -238,7 +239,6 @@ async fn live(
         since: now,
         up: launcher.take(),
     };
-    at_work.greet();
     if goes_on {
         at_work.tell_upgraded(&taken);
         let state = at_work.harness.state().0;

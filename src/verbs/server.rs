@@ -95,7 +95,7 @@ struct Shared {
     /// The connection that is not closed for being silent.
     patient: Rc<Cell<Option<ClientId>>>,
     /// Who speaks, in what is said here.
-    origin: Rc<RefCell<Origin>>,
+    origin: Rc<Origin>,
 }
 
 impl Shared {
@@ -105,7 +105,7 @@ impl Shared {
             "overloaded" => exit::LATER,
             _ => exit::USAGE,
         };
-        documents::error_line(self.origin.borrow().clone(), word, message, code)
+        documents::error_line((*self.origin).clone(), word, message, code)
     }
 }
 
@@ -116,7 +116,8 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Starts accepting, and goes on with the connections that were handed over. Requests are sent to `ask`.
+    /// Starts accepting in the name of `origin`, and goes on with the connections that were handed over. Requests
+    /// are sent to `ask`.
     ///
     /// # Errors
     /// The listener cannot be watched.
@@ -124,6 +125,7 @@ impl Clients {
         listener: std::os::unix::net::UnixListener,
         ask: mpsc::Sender<Heard>,
         (handed, last): (Vec<Handed>, u64),
+        origin: Origin,
     ) -> io::Result<Clients> {
         let listener = UnixListener::from_std(listener)?;
         let shared = Shared {
@@ -134,7 +136,7 @@ impl Clients {
             handing: Rc::default(),
             last: Rc::new(Cell::new(last)),
             patient: Rc::default(),
-            origin: Rc::default(),
+            origin: Rc::new(origin),
         };
         for (carried, fd) in handed {
             let stream = std::os::unix::net::UnixStream::from(fd);
@@ -177,11 +179,6 @@ impl Clients {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         meanwhile();
-    }
-
-    /// Who greets every client.
-    pub fn greet_as(&self, origin: Origin) {
-        *self.shared.origin.borrow_mut() = origin;
     }
 
     /// Answers a client; one that is gone does not matter.
@@ -239,7 +236,7 @@ async fn accept(listener: UnixListener, shared: Shared) {
         let id = shared.last.get() + 1;
         shared.last.set(id);
         let client = Connection::new(&shared, ClientId(id), peer);
-        let hello = documents::hello_line(shared.origin.borrow().clone());
+        let hello = documents::hello_line((*shared.origin).clone());
         spawn_local(client.serve(stream, hello, false));
     }
 }
