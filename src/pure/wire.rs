@@ -4,6 +4,8 @@
 //! operations a reader does not know are skipped or answered with `unknown_op`, never guessed at.
 //! `docs/protocol.md` describes the same for people, `docs/schemas/` for programs.
 
+mod request;
+
 use serde::{Deserialize, Serialize};
 
 use super::receipt::Receipt;
@@ -44,7 +46,7 @@ pub struct Hello {
 }
 
 /// One request.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Request {
     /// What is asked for: one of the operations in `docs/protocol.md`.
     pub op: String,
