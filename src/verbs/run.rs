@@ -142,7 +142,8 @@ fn serve(
         .doing(|| "starting the event loop".into())
         .and_then(|runtime| {
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, live(sidecar, taken, launcher))
+            // Whatever takes a future keeps it twice: the one it was given and the one it waits for.
+            local.block_on(&runtime, Box::pin(live(sidecar, taken, launcher)))
         })
 }
 
@@ -205,7 +206,8 @@ async fn live(
         readable(pidfd.as_fd())?,
         readable(sidecar.signals.readable())?,
     );
-    let mut at_work = AtWork {
+    // In a box: the futures below would hold a copy each, and the stack one for every move.
+    let mut at_work = Box::new(AtWork {
         sidecar,
         pump,
         harness,
@@ -238,7 +240,7 @@ async fn live(
         hooks: taken.hooks.clone(),
         since: now,
         up: launcher.take(),
-    };
+    });
     if goes_on {
         at_work.tell_upgraded(&taken);
         let state = at_work.harness.state().0;
@@ -710,7 +712,7 @@ impl AtWork {
     }
 
     /// The end: last words to everybody, everything borrowed given back.
-    async fn finish(mut self) -> u8 {
+    async fn finish(mut self: Box<Self>) -> u8 {
         self.pump.join();
         let ended = self.harness.ended().unwrap_or(Ended::Code(1));
         if let Some(up) = self.up.take() {
