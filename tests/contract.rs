@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use support::{AGENT, FLEET, LATER, Log, Output, Running, Sandbox, skip};
+use support::{AGENT, FLEET, LATER, Log, Output, Running, Sandbox, get, skip};
 
 /// A sandbox whose agents are demos, with their log.
 fn demos() -> (Sandbox, Log) {
@@ -204,6 +204,45 @@ fn hooks_for_nobody_are_not_installed_without_a_word() {
     let done = sandbox.agent(&["hooks", "install"]);
     assert_eq!((done.code, done.stdout.as_str()), (0, ""));
     assert!(done.stderr.contains("hooks install claude"), "{done:?}");
+}
+
+#[test]
+fn who_writes_is_the_session_the_sender_stands_in_unless_it_is_an_agent_or_says_so() {
+    let (sandbox, log) = demos();
+    let launched = sandbox.agent(&["launch", "coder0"]);
+    assert_eq!(launched.code, 0, "{launched:?}");
+    let done = sandbox.path("done");
+    for (n, (how, sender)) in [
+        ("", "boss"),
+        ("MOSAIC_AGENT_NAME=coder7 ", "coder7"),
+        ("env -u TMUX ", &*user()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let line = format!(
+            "{how}{AGENT} send --verify coder0 -m {n}; echo $? >{}.{n}; exec sleep 60",
+            done.display()
+        );
+        let session = format!("boss{}", "x".repeat(n));
+        let made = sandbox.tmux(&["new-session", "-d", "-s", &session, &line]);
+        assert_eq!(made.code, 0, "{made:?}");
+        let code = get(LATER, "the message is sent", || {
+            let code = fs::read_to_string(format!("{}.{n}", done.display())).ok()?;
+            code.ends_with('\n').then_some(code)
+        });
+        assert_eq!(code, "0\n");
+        let taken = log.taken();
+        let last = taken.last().expect("a message");
+        assert!(last.contains(&format!(":{sender} -> ")), "{n}: {last}");
+    }
+}
+
+/// The name of the user who runs the tests.
+fn user() -> String {
+    let me = nix::unistd::geteuid();
+    let user = nix::unistd::User::from_uid(me).ok().flatten();
+    user.map_or_else(|| me.to_string(), |user| user.name)
 }
 
 #[test]
