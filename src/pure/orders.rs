@@ -160,7 +160,8 @@ impl Orders {
 
     /// The messages in the runtime's own queue, over an upgrade.
     pub fn carried_followed(&self, now: Now) -> Vec<CarriedFollowed> {
-        self.followed.iter().map(|f| f.carried(now.mono)).collect()
+        let lasting = self.followed.iter().filter(|f| !f.doubted);
+        lasting.map(|f| f.carried(now.mono)).collect()
     }
 
     /// Goes on with what was carried.
@@ -439,13 +440,22 @@ impl Orders {
         let is_head = head.is_some_and(|head| head.delivery.recorded(recorded, now.mono));
         let delivered = self.followed.iter().position(|f| f.was_delivered(recorded));
         if !is_head && let Some(at) = delivered {
-            let sign = format!("its turn came: {} has it", recorded.by);
+            let what = match self.followed[at].doubted {
+                true => "it was taken after all",
+                false => "its turn came",
+            };
+            let sign = format!("{what}: {} has it", recorded.by);
             self.revise(at, Verdict::Accepted, &sign, now, effects);
         }
         is_head
     }
 
-    /// A message was put into the runtime's own queue: its receipt will be told what comes of it.
+    /// Somebody enters something else: what the runtime writes down from now on may be that.
+    pub fn forget_doubted(&mut self) {
+        self.followed.retain(|f| !f.doubted);
+    }
+
+    /// More may come of a message: its receipt will be told.
     pub fn follow(&mut self, followed: Followed) {
         if self.followed.len() == FOLLOWED_MAX {
             self.followed.pop_front();
@@ -453,9 +463,14 @@ impl Orders {
         self.followed.push_back(followed);
     }
 
-    /// Whether anything more may come of a message that was queued.
+    /// Whether anything more may come of a message.
     pub fn is_following(&self) -> bool {
         !self.followed.is_empty()
+    }
+
+    /// Whether the screen may show more of a message.
+    pub fn may_be_handed_back(&self) -> bool {
+        self.followed.iter().any(|f| !f.doubted)
     }
 
     /// Looks at a settled screen for queued messages that were handed back.

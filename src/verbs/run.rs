@@ -261,7 +261,7 @@ async fn live(
     });
     at_work.record_from_start();
     at_work.handle(Input::Tick);
-    while !at_work.ending.is_over() {
+    while !at_work.is_over() {
         alarm
             .set(at_work.deadline())
             .doing(|| "setting the timer".into())?;
@@ -366,8 +366,18 @@ struct AtWork {
 }
 
 impl AtWork {
+    /// Nothing more is to be waited for.
+    fn is_over(&self) -> bool {
+        self.ending.is_over() && self.events.awaits_reader(Instant::now()).is_none()
+    }
+
     fn deadline(&self) -> Instant {
         let mut deadline = self.harness.deadline();
+        if self.ending.is_over()
+            && let Some(at) = self.events.awaits_reader(Instant::now())
+        {
+            deadline = deadline.min(at);
+        }
         if let Some(at) = self.ending.deadline() {
             deadline = deadline.min(at);
         }
