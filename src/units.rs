@@ -53,6 +53,14 @@ impl fmt::Display for AgentName {
     }
 }
 
+/// What is wrong with what is no message's id.
+pub const NO_ID: &str = "an id has 1 to 128 visible ASCII characters and no blanks";
+
+/// Whether this can be a message's id: it is printed, logged and compared, so it is short and nothing but visible ASCII.
+pub fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
 /// The size of a terminal in character cells, always within 2..=1000 each way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TermSize {

@@ -175,6 +175,11 @@ fn garbage_is_answered_with_a_word_and_the_connection_goes_on() {
         fits("error", &answer);
         assert_eq!(answer["agent"], Demo::NAME);
     }
+    for (field, value) in [("when_busy", "maybe"), ("when_draft", "hold"), ("id", "")] {
+        let answer = client.ask(&json!({"op": "send", "text": "hi", field: value}));
+        assert_eq!(answer["error"], "bad_field", "{field}: {answer}");
+        fits("error", &answer);
+    }
     client.send(b"{\"op\":\"\xff\"}\n\n   \n");
     assert_eq!(client.line(SOON).expect("an answer")["error"], "bad_json");
     assert_eq!(client.ask(&json!({"op": "dance"}))["error"], "unknown_op");

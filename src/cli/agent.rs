@@ -93,9 +93,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "help" => read_help(&mut parser),
         "run" => read_run(&mut parser),
         "hook" => read_hook(&mut parser),
-        other if help::find(OF_FLEET, other).is_some() => {
-            of_fleet(other, parser.raw_args()?.collect())
-        }
+        other if help::find(OF_FLEET, other).is_some() => of_fleet(other, parser.raw_args()?),
         other => Err(format!("there is no verb {other:?}").into()),
     }
 }
@@ -122,7 +120,15 @@ fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
 
 fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let mut options = RunOptions::default();
-    while let Some(arg) = parser.next()? {
+    loop {
+        // Everything after `--` is the command, options of it included; ours stand before it, on either side of the name.
+        if let Some(mut rest) = parser.try_raw_args()
+            && rest.next_if(|word| word == "--").is_some()
+        {
+            options.command = rest.collect();
+            break;
+        }
+        let Some(arg) = parser.next()? else { break };
         match arg {
             Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),
             Long("take-over") => options.take_over = Some(parser.value()?.parse()?),
@@ -139,13 +145,6 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Long("help") | Short('h') => return Ok(page("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);
-                // Everything after `--` is the command, options of it included.
-                if let Some(mut rest) = parser.try_raw_args()
-                    && rest.peek().is_some_and(|a| a == "--")
-                {
-                    rest.next();
-                    options.command = rest.collect();
-                }
             }
             other => return Err(other.unexpected()),
         }
@@ -161,7 +160,7 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
+fn of_fleet(verb: &str, args: impl IntoIterator<Item = OsString>) -> Result<Verb, lexopt::Error> {
     let verb = std::iter::once(verb.into());
     Ok(Verb::OfFleet(verb.chain(args).collect()))
 }
@@ -184,6 +183,22 @@ mod tests {
             panic!("not a run")
         };
         assert_eq!(run.command, ["pi", "--model", "x", "--", "-y"]);
+    }
+
+    #[test]
+    fn options_of_run_stand_on_either_side_of_the_name_and_the_name_may_come_from_elsewhere() {
+        for (line, name) in [
+            ("run --size 90x30 demo -- pi -x", Some("demo")),
+            ("run demo --size=90x30 -- pi -x", Some("demo")),
+            ("run --size 90x30 -- pi -x", None),
+        ] {
+            let Ok(Verb::Run(run)) = verb(line) else {
+                panic!("not a run: {line}")
+            };
+            assert_eq!(run.name.as_ref().map(AgentName::as_str), name, "{line}");
+            assert_eq!(run.command, ["pi", "-x"], "{line}");
+            assert_eq!(run.size, TermSize::parse("90x30").ok(), "{line}");
+        }
     }
 
     #[test]

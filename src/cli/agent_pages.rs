@@ -22,6 +22,7 @@ pub const OF_FLEET_TITLE: &str = "\nVerbs of mosaic-fleet, which is called for t
 pub const TAIL: &str = "
 Options
   --schema [THING]    print the schema of a JSON document; without THING, which there are
+                      (VERB --schema: of what that verb prints with --json)
   -V, --version       print the version
   -h, --help          print this
 

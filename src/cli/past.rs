@@ -157,7 +157,7 @@ Options
                       with the screen's last lines below it
   --ansi              keep colours (SGR sequences only, made from the cells of the screen)
   --json              one JSON object a line
-  --cast FILE         of a recording
+  --cast FILE         of a recording; -: on standard input
   --runtime RUNTIME   the runtime in it, if it does not say
 
 Examples

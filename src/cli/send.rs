@@ -1,11 +1,12 @@
 //! Arguments of `send` and `verify`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
-use crate::units::AgentName;
+use crate::units::{AgentName, NO_ID, is_id};
 
 /// Where the message comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,11 +102,11 @@ pub fn read_send(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Er
         let mut given = None;
         match arg {
             Short('m') | Long("message") => given = Some(Body::Text(parser.value()?.string()?)),
-            Short('f') | Long("file") => given = Some(Body::File(PathBuf::from(parser.value()?))),
+            Short('f') | Long("file") => given = Some(file(parser.value()?)),
             Value(value) if value == "-" => given = Some(Body::Stdin),
             Long("verify") => verify = true,
             Long("timeout") => timeout = Some(seconds(&parser.value()?.string()?)?),
-            Long("from") => from = Some(parser.value()?.string()?),
+            Long("from") => from = Some(label(parser.value()?.string()?)?),
             Short('L') | Long("tmux") => tmux = Some(parser.value()?.string()?),
             Short('H') | Long("host") => host = Some(parser.value()?.string()?),
             Long("no-preamble") => bare = true,
@@ -146,6 +147,14 @@ pub fn read_send(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Er
     }))
 }
 
+/// `-f FILE`, where `-` is standard input as everywhere.
+fn file(path: OsString) -> Body {
+    match path == "-" {
+        true => Body::Stdin,
+        false => Body::File(path.into()),
+    }
+}
+
 /// Reads the arguments of `verify`; none: help is wanted.
 pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Error> {
     let (mut name, mut id, mut contains, mut since) = (None, None, None, None);
@@ -184,12 +193,19 @@ pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::
     }))
 }
 
-/// An id is printed, logged and compared: short, and nothing but visible ASCII.
 fn message_id(id: String) -> Result<String, lexopt::Error> {
-    if id.is_empty() || id.len() > 128 || !id.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("an id has 1 to 128 visible ASCII characters and no blanks".into());
+    match is_id(&id) {
+        true => Ok(id),
+        false => Err(NO_ID.into()),
     }
-    Ok(id)
+}
+
+/// Who writes. A preamble without a name would be worse than none.
+fn label(text: String) -> Result<String, lexopt::Error> {
+    match text.trim().is_empty() {
+        true => Err("--from takes a name; --no-preamble leaves it out".into()),
+        false => Ok(text),
+    }
 }
 
 /// Seconds, with a fraction if need be: `30`, `2.5`, `10s`.
@@ -205,7 +221,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
         .ok_or_else(|| format!("{text:?} is no number of seconds").into())
 }
 
-/// `90s`, `10m`, `2h` ago, or an RFC 3339 moment.
+/// `90s`, `10m`, `2h`, `3d` ago, or an RFC 3339 moment.
 fn moment(word: String) -> Result<Since, lexopt::Error> {
     let text = word.as_str();
     let ago = |number: &str, unit: u64| {
@@ -218,6 +234,8 @@ fn moment(word: String) -> Result<Since, lexopt::Error> {
         ago(n, 60)
     } else if let Some(n) = text.strip_suffix('h') {
         ago(n, 3_600)
+    } else if let Some(n) = text.strip_suffix('d') {
+        ago(n, 86_400)
     } else {
         chrono::DateTime::parse_from_rfc3339(text)
             .ok()
@@ -225,9 +243,9 @@ fn moment(word: String) -> Result<Since, lexopt::Error> {
     };
     match found {
         Some(at) => Ok(Since { at, word }),
-        None => {
-            Err(format!("{word:?} is neither like 90s, 10m or 2h nor an RFC 3339 moment").into())
-        }
+        None => Err(
+            format!("{word:?} is neither like 90s, 10m, 2h or 3d nor an RFC 3339 moment").into(),
+        ),
     }
 }
 
@@ -240,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn a_dash_is_standard_input_wherever_a_file_may_be() {
+        for line in ["a -", "- a", "a -f -", "a -f- --verify", "--file=- a"] {
+            match read_send(&mut words(line)) {
+                Ok(Some(Verb::Send { options, .. })) => assert_eq!(options.body, Body::Stdin),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "",
@@ -249,6 +277,8 @@ mod tests {
             "a -m x --when busy=maybe",
             "a -m x --timeout soon",
             "a -m x --id a\u{e9}",
+            "a -m x --from=",
+            "a -m x -f -",
         ] {
             assert!(read_send(&mut words(line)).is_err(), "{line}");
         }

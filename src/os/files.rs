@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Failure, exit};
 
@@ -26,6 +28,7 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
             format!("checking the directory {}", dir.display()),
             said,
         )
+        .hint("use a directory of your own: set MOSAIC_HEARTBEAT_RUN_DIR or XDG_RUNTIME_DIR")
     };
     match fs::symlink_metadata(dir) {
         Ok(_) => {}
@@ -51,8 +54,7 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
         return Err(failure(format!(
             "it belongs to uid {}, and we are uid {me}",
             found.uid()
-        ))
-        .hint("use a directory of your own: set MOSAIC_HEARTBEAT_RUN_DIR or XDG_RUNTIME_DIR"));
+        )));
     }
     if found.mode() & 0o077 != 0 {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
@@ -65,6 +67,15 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
 /// sidecars lock two files of the same name.
 #[derive(Debug)]
 pub struct Lock(Flock<File>);
+
+/// Why no file of ours can be made in a directory; none if one can.
+pub fn why_unwritable(dir: &Path) -> Option<String> {
+    if let Err(why) = access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
+        return Some(why.desc().to_owned());
+    }
+    let room = statvfs(dir).ok()?;
+    (room.blocks_available() == 0).then(|| "no space is left on its file system".to_owned())
+}
 
 impl Lock {
     /// Takes the lock; `None` if somebody else holds it, with what they wrote into it (their pid).

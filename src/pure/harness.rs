@@ -655,6 +655,7 @@ impl Harness {
             ended: self
                 .ended
                 .map(|ended| format!("the runtime ended ({})", ended.words())),
+            turn: (self.state == State::Busy).then_some(&self.why),
         };
         self.orders
             .take(asker, request, &terms, now, &mut self.effects);

@@ -104,6 +104,8 @@ pub struct Terms<'a> {
     pub special_first: &'a str,
     /// Why nothing can be delivered any more.
     pub ended: Option<String>,
+    /// The sign of the turn that is running.
+    pub turn: Option<&'a str>,
 }
 
 impl Orders {
@@ -344,6 +346,15 @@ impl Orders {
             let why = format!("{QUEUE_MAX} messages are waiting already");
             return answer(refuse(Verdict::Busy, why));
         }
+        let when_busy = when_busy(request.when_busy.as_deref());
+        // Who waits for the verdict is told by that. Who does not would have to ask for it later to learn of a refusal.
+        if let Some(sign) = terms.turn
+            && !verify
+            && when_busy == WhenBusy::Refuse
+        {
+            let why = format!("a turn is running ({sign})");
+            return answer(refuse(Verdict::Busy, why));
+        }
         let usual = if verify { TIMEOUT } else { KEPT_TIMEOUT };
         let timeout = request.timeout_ms.map_or(usual, Duration::from_millis);
         let waiting = Waiting {
@@ -354,7 +365,7 @@ impl Orders {
                 asked: now.mono,
                 asked_wall: now.wall,
                 deadline: now.mono + timeout.min(TIMEOUT_MAX),
-                when_busy: when_busy(request.when_busy.as_deref()),
+                when_busy,
                 when_draft: match request.when_draft.as_deref() {
                     Some("wait") => WhenDraft::Wait,
                     _ => WhenDraft::Refuse,

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::receipt::Receipt;
+use crate::units::{NO_ID, is_id};
 
 /// The protocol version a sidecar announces. Additions keep it; anything else makes it 2.
 pub const PROTOCOL: u32 = 1;
@@ -390,7 +391,23 @@ pub fn parse(line: &[u8]) -> Result<Request, (&'static str, String)> {
             "a request is one JSON object on one line".into(),
         ));
     }
-    serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))
+    let request =
+        serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))?;
+    // A word that nobody knows must not stand for the default: `Refuse` would hold.
+    let strange = |given: &Option<String>, known: &[&str]| {
+        let given = given.as_deref();
+        given.is_some_and(|word| !known.contains(&word))
+    };
+    let wrong = if strange(&request.when_busy, &["hold", "type", "refuse"]) {
+        "`when_busy` takes hold, type or refuse"
+    } else if strange(&request.when_draft, &["refuse", "wait"]) {
+        "`when_draft` takes refuse or wait"
+    } else if !request.id.as_deref().is_none_or(is_id) {
+        NO_ID
+    } else {
+        return Ok(request);
+    };
+    Err(("bad_field", wrong.into()))
 }
 
 /// A text as a JSON string.
@@ -419,6 +436,31 @@ pub fn line(document: &impl Serialize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_nobody_knows_is_refused_and_no_default() {
+        for good in [
+            r#"{"op":"send","id":"m-1","when_busy":"hold","when_draft":"wait"}"#,
+            r#"{"op":"send","when_busy":"type","when_draft":"refuse"}"#,
+            r#"{"op":"send","when_busy":"refuse","id":null}"#,
+        ] {
+            assert!(parse(good.as_bytes()).is_ok(), "{good}");
+        }
+        let long = format!(r#"{{"op":"send","id":"{}"}}"#, "x".repeat(129));
+        for bad in [
+            r#"{"op":"send","when_busy":"maybe"}"#,
+            r#"{"op":"send","when_busy":""}"#,
+            r#"{"op":"send","when_draft":"hold"}"#,
+            r#"{"op":"send","id":""}"#,
+            r#"{"op":"verify","id":"a b"}"#,
+            r#"{"op":"verify","id":"a\n"}"#,
+            r#"{"op":"verify","id":"é"}"#,
+            &long,
+        ] {
+            let word = parse(bad.as_bytes()).err().map(|e| e.0);
+            assert_eq!(word, Some("bad_field"), "{bad}");
+        }
+    }
 
     #[test]
     fn requests_are_objects_and_unknown_fields_are_skipped() {

@@ -239,7 +239,6 @@ async fn live(
         since: now,
         up: launcher.take(),
     };
-    at_work.greet();
     if goes_on {
         at_work.tell_upgraded(&taken);
         let state = at_work.harness.state().0;

@@ -274,7 +274,6 @@ impl AtWork {
             self.origin(),
         )
         .doing(|| "going on".into())?;
-        self.greet();
         if let Some((client, ..)) = attached {
             self.clients.may_be_silent(ClientId(client));
         }
