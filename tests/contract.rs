@@ -199,6 +199,14 @@ fn a_verb_shows_its_page_and_the_schema_of_its_document_however_it_is_asked() {
 }
 
 #[test]
+fn hooks_for_nobody_are_not_installed_without_a_word() {
+    let sandbox = Sandbox::new();
+    let done = sandbox.agent(&["hooks", "install"]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, ""));
+    assert!(done.stderr.contains("hooks install claude"), "{done:?}");
+}
+
+#[test]
 fn who_writes_is_somebody_or_is_left_out() {
     let sandbox = Sandbox::new();
     let sent = sandbox.agent(&["send", "coder0", "-m", "hi", "--from", " "]);

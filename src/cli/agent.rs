@@ -93,7 +93,9 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         "help" => read_help(&mut parser),
         "run" => read_run(&mut parser),
         "hook" => read_hook(&mut parser),
-        other if help::find(OF_FLEET, other).is_some() => of_fleet(other, parser.raw_args()?),
+        other if help::find(OF_FLEET, other).is_some() => {
+            of_fleet(other, parser.raw_args()?.collect())
+        }
         other => Err(format!("there is no verb {other:?}").into()),
     }
 }
@@ -160,7 +162,7 @@ fn read_hook(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     })
 }
 
-fn of_fleet(verb: &str, args: impl IntoIterator<Item = OsString>) -> Result<Verb, lexopt::Error> {
+fn of_fleet(verb: &str, args: Vec<OsString>) -> Result<Verb, lexopt::Error> {
     let verb = std::iter::once(verb.into());
     Ok(Verb::OfFleet(verb.chain(args).collect()))
 }

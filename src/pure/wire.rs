@@ -4,6 +4,8 @@
 //! operations a reader does not know are skipped or answered with `unknown_op`, never guessed at.
 //! `docs/protocol.md` describes the same for people, `docs/schemas/` for programs.
 
+mod request;
+
 use serde::{Deserialize, Serialize};
 
 use super::receipt::Receipt;
@@ -44,7 +46,7 @@ pub struct Hello {
 }
 
 /// One request.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Request {
     /// What is asked for: one of the operations in `docs/protocol.md`.
     pub op: String,
@@ -394,13 +396,10 @@ pub fn parse(line: &[u8]) -> Result<Request, (&'static str, String)> {
     let request =
         serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))?;
     // A word that nobody knows must not stand for the default: `Refuse` would hold.
-    let strange = |given: &Option<String>, known: &[&str]| {
-        let given = given.as_deref();
-        given.is_some_and(|word| !known.contains(&word))
-    };
-    let wrong = if strange(&request.when_busy, &["hold", "type", "refuse"]) {
+    let (busy, draft) = (request.when_busy.as_deref(), request.when_draft.as_deref());
+    let wrong = if !matches!(busy, None | Some("hold" | "type" | "refuse")) {
         "`when_busy` takes hold, type or refuse"
-    } else if strange(&request.when_draft, &["refuse", "wait"]) {
+    } else if !matches!(draft, None | Some("refuse" | "wait")) {
         "`when_draft` takes refuse or wait"
     } else if !request.id.as_deref().is_none_or(is_id) {
         NO_ID
