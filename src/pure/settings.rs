@@ -149,7 +149,8 @@ pub fn join_path(prefix: &[PathBuf], old: &str) -> String {
     };
     let prefix = prefix.iter().map(|p| p.to_string_lossy().into_owned());
     for dir in prefix.chain(old.split(':').map(str::to_owned)) {
-        if !dir.is_empty() && !dirs.contains(&dir) {
+        // As paths: `/a/` is `/a`.
+        if !dir.is_empty() && !dirs.iter().any(|known| Path::new(known) == Path::new(&dir)) {
             dirs.push(dir);
         }
     }
@@ -232,7 +233,7 @@ mod tests {
     fn the_prefix_stands_first_even_if_the_old_path_has_it_and_nothing_twice() {
         let prefix = [PathBuf::from("/a"), PathBuf::from("/b")];
         assert_eq!(
-            join_path(&prefix, "/usr/bin:/b:/a:/usr/bin"),
+            join_path(&prefix, "/usr/bin:/b:/a/:/usr/bin"),
             "/a:/b:/usr/bin"
         );
         assert_eq!(join_path(&[], ""), "/usr/local/bin:/usr/bin:/bin");
