@@ -253,6 +253,24 @@ fn who_writes_is_somebody_or_is_left_out() {
     assert!(sent.stderr.contains("--no-preamble"), "{sent:?}");
 }
 
+#[test]
+fn an_output_that_takes_nothing_changes_no_exit_code() {
+    let (sandbox, _) = demos();
+    for (line, code) in [
+        ("\"$0\" launch coder0 >/dev/full", 0),
+        ("\"$0\" launch coder0 >/dev/full", 0),
+        ("\"$0\" status coder0 >/dev/full", 0),
+        ("\"$0\" status ghost 2>/dev/full", 3),
+        ("\"$0\" fly 2>/dev/full", 2),
+        ("\"$0\" run ghost -- /nowhere 2>/dev/full", 127),
+    ] {
+        let mut command = sandbox.command("/bin/sh");
+        command.args(["-c", line, AGENT]);
+        let done = Running::start(command, &sandbox.path("out"), b"").wait(LATER);
+        assert_eq!(done.code, code, "{line}: {done:?}");
+    }
+}
+
 // ---------------------------------------------------------------- the old names
 
 #[test]

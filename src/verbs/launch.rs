@@ -36,7 +36,7 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
     place.prepare()?;
     let tell = |text: &str| {
         if !quiet {
-            println!("{text}");
+            super::print(&format!("{text}\n"));
         }
     };
     let doing = || format!("launching the agent {name}");
@@ -136,9 +136,9 @@ fn enclose(name: &AgentName, pane: i32) {
     });
     // Why, it has said itself.
     if !done.unwrap_or(false) {
-        eprintln!(
+        super::complain(format_args!(
             "mosaic-agent: {name} has no scope of its own: it lives where tmux has put it, without limits"
-        );
+        ));
     }
 }
 
