@@ -2,10 +2,13 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use serde_json::json;
 use support::{AGENT, FLEET, LATER, Log, Output, Running, Sandbox, get, skip};
 
 /// A sandbox whose agents are demos, with their log.
@@ -158,6 +161,26 @@ fn a_dash_is_standard_input_wherever_a_file_may_be() {
         let told = sandbox.start_with(args, &cast).wait(LATER);
         assert_eq!(told.code, 0, "{args:?}: {told:?}");
         assert!(told.stdout.contains("\"schema\":\"mosaic."), "{told:?}");
+    }
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_is_rejected_wherever_it_comes_from() {
+    let (sandbox, _) = demos();
+    let _running = headless(&sandbox);
+    let file = sandbox.path("text");
+    fs::write(&file, b"a\xffb").expect("a file in the sandbox");
+    for given in [
+        OsStr::from_bytes(b"-ma\xffb"),
+        OsStr::from_bytes(&[b"-f", file.as_os_str().as_bytes()].concat()),
+    ] {
+        let mut command = sandbox.command(AGENT);
+        command.args(["send", "--json", "coder0"]).arg(given);
+        let sent = Running::start(command, &sandbox.path("out"), b"").wait(LATER);
+        let receipt = sent.json();
+        let verdict = (sent.code, &receipt["verdict"], &receipt["typed"]);
+        assert_eq!(verdict, (6, &json!("rejected"), &json!(false)), "{sent:?}");
+        assert!(receipt["reason"].to_string().contains("UTF-8"), "{sent:?}");
     }
 }
 

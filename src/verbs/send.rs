@@ -1,6 +1,7 @@
 //! `send` and `verify`: a message in, a receipt out.
 
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ask::{self, NoAnswer};
@@ -190,7 +191,7 @@ pub(super) fn read_body(body: &Body) -> Result<Result<String, String>, Failure> 
         Failure::new(exit::USAGE, format!("reading the message from {what}"), e)
     };
     match body {
-        Body::Text(text) => return Ok(Ok(text.clone())),
+        Body::Text(text) => bytes.extend_from_slice(text.as_bytes()),
         Body::File(path) => {
             let file =
                 std::fs::File::open(path).map_err(|e| read(&path.display().to_string(), e))?;
