@@ -102,6 +102,27 @@ fn an_agent_whose_socket_just_fits_is_launched_and_one_byte_more_is_refused_by_n
 }
 
 #[test]
+fn an_agent_that_runs_elsewhere_is_running_already_and_stays_where_it_is() {
+    let (mut sandbox, _) = demos();
+    let _running = headless(&sandbox);
+    let sidecar = sandbox.heartbeat("coder0")["sidecar"].clone();
+    let launched = sandbox.agent(&["launch", "coder0"]);
+    let said = (launched.code, launched.stdout.as_str());
+    assert_eq!(said, (0, "already running: coder0\n"), "{launched:?}");
+    assert!(launched.stderr.contains("no tmux session"), "{launched:?}");
+    assert_eq!(sandbox.tmux(&["list-sessions"]).stdout, "");
+    assert_eq!(sandbox.heartbeat("coder0")["sidecar"], sidecar);
+    // In tmux, but on another socket.
+    assert_eq!(sandbox.agent(&["launch", "coder1"]).code, 0);
+    let other = format!("{}-other", sandbox.var("MOSAIC_TMUX_SOCKET"));
+    sandbox.env("MOSAIC_TMUX_SOCKET", other);
+    let launched = sandbox.agent(&["launch", "coder1"]);
+    let said = (launched.code, launched.stdout.as_str());
+    assert_eq!(said, (0, "already running: coder1\n"), "{launched:?}");
+    assert_eq!(sandbox.tmux(&["list-sessions"]).stdout, "");
+}
+
+#[test]
 fn a_run_directory_that_cannot_be_written_to_is_named_by_run_and_by_doctor() {
     let mut sandbox = Sandbox::new();
     let dir = sandbox.path("mounted");

@@ -12,18 +12,23 @@ use super::handoff::{self, Report};
 use super::place::Place;
 use super::{beside, program};
 use crate::failure::{Doing, Failure, exit};
+use crate::os::files;
 use crate::os::pidfd::PidFd;
 use crate::os::process;
 use crate::os::pty;
 use crate::os::socket::{self, Bound};
 use crate::os::systemd;
 use crate::os::tmux::Tmux;
+use crate::pure::beat::{Found, READ_MAX};
 use crate::pure::settings::Settings;
 use crate::units::AgentName;
 
 /// How long the sidecar may take to say that it is up. A cold npm runtime on a loaded machine took 6 s
 /// until its first output, and the sidecar reports a program that shows nothing after 3 s anyway.
 const UP_WITHIN: Duration = Duration::from_secs(20);
+
+/// A sidecar that runs says so within this time.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Launches an agent.
 ///
@@ -45,6 +50,13 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
             return already_there(&place, name, &tmux, tell);
         }
         tmux.kill_session(name.as_str()).doing(doing)?;
+    } else if runs_elsewhere(&place, name) {
+        // One owner per agent: a second session could only fail.
+        super::complain(format_args!(
+            "mosaic-fleet: {name} is in no tmux session of this socket; `mosaic-fleet ps {name}` shows where it is"
+        ));
+        tell(&format!("already running: {name}"));
+        return Ok(exit::OK);
     }
     // Before anything is made, so that a missing runtime leaves nothing behind.
     program::check(&place, name)?;
@@ -142,6 +154,21 @@ fn enclose(name: &AgentName, pane: i32) {
     }
 }
 
+/// Whether the agent runs where no session of this socket could be: in no tmux, or in another one. One of this socket
+/// whose session has just been killed may still answer; it is not taken for one that runs.
+fn runs_elsewhere(place: &Place, name: &AgentName) -> bool {
+    let Ok(bytes) = files::read_small(&place.heartbeat(name), READ_MAX) else {
+        return false;
+    };
+    let plain = |socket: &str| match socket {
+        "default" => String::new(),
+        name => name.to_owned(),
+    };
+    let here = plain(&place.settings.tmux_socket);
+    let there = Found::parse(&bytes).raw("tmux").map(plain);
+    there != Some(here) && ask::status(place, name, ANSWERS_WITHIN).is_ok()
+}
+
 /// Whether every process of a session has ended: kept by `remain-on-exit`, or by a tmux that has missed the
 /// end of a process which was stopped and continued before (seen in 3.3a) and holds a zombie.
 fn is_left_over(tmux: &Tmux, name: &AgentName) -> io::Result<bool> {
@@ -160,7 +187,7 @@ fn already_there(
 ) -> Result<u8, Failure> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        if ask::status(place, name, Duration::from_secs(2)).is_ok() {
+        if ask::status(place, name, ANSWERS_WITHIN).is_ok() {
             tell(&format!("already running: {name}"));
             return Ok(exit::OK);
         }
