@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::ask;
 use super::handoff::{self, Report};
 use super::place::Place;
-use super::{beside, program};
+use super::{beside, program, setup};
 use crate::failure::{Doing, Failure, exit};
 use crate::os::files;
 use crate::os::pidfd::PidFd;
@@ -26,6 +26,12 @@ use crate::units::AgentName;
 /// How long the sidecar may take to say that it is up. A cold npm runtime on a loaded machine took 6 s
 /// until its first output, and the sidecar reports a program that shows nothing after 3 s anyway.
 const UP_WITHIN: Duration = Duration::from_secs(20);
+
+/// A sidecar whose terminal is gone ends within this time: 5 s for the runtime, 3 s for what it has left behind.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// An end that takes no longer than this is not worth a word.
+const NOTICED_WITHIN: Duration = Duration::from_millis(300);
 
 /// A sidecar that runs says so within this time.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -60,6 +66,7 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
     }
     // Before anything is made, so that a missing runtime leaves nothing behind.
     program::check(&place, name)?;
+    wait_for_the_last_one(&place, name);
     std::fs::create_dir_all(&place.settings.workdir).map_err(|e| {
         let what = format!(
             "making the working directory {}",
@@ -167,6 +174,20 @@ fn runs_elsewhere(place: &Place, name: &AgentName) -> bool {
     let here = plain(&place.settings.tmux_socket);
     let there = Found::parse(&bytes).raw("tmux").map(plain);
     there != Some(here) && ask::status(place, name, ANSWERS_WITHIN).is_ok()
+}
+
+/// The sidecar of a session that was killed a moment ago gives its runtime the grace it has; the name is free only then.
+fn wait_for_the_last_one(place: &Place, name: &AgentName) {
+    let Some(pid) = setup::owner(place, name) else {
+        return;
+    };
+    let Ok(last) = PidFd::open(pid) else { return };
+    if !last.ends_within(NOTICED_WITHIN) {
+        super::complain(format_args!(
+            "mosaic-fleet: waiting for the last sidecar of {name} (pid {pid}) to end"
+        ));
+        last.ends_within(ENDS_WITHIN);
+    }
 }
 
 /// Whether every process of a session has ended: kept by `remain-on-exit`, or by a tmux that has missed the
