@@ -136,8 +136,10 @@ fn an_agent_that_is_not_there_is_gone() {
             output.stdout.starts_with("gone: no agent ghost"),
             "{output:?}"
         );
+        assert!(output.stderr.contains("mosaic-fleet ps"), "{output:?}");
         let quiet = sandbox.agent(&[args, &["--quiet"]].concat());
-        assert_eq!((quiet.code, quiet.stdout.as_str()), (3, ""));
+        assert_eq!(quiet.code, 3);
+        assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
         let (code, receipt) = sandbox.agent_json(&[args, &["--json"]].concat());
         assert_eq!((code, &receipt["verdict"]), (3, &"gone".into()));
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::place::Place;
+use crate::failure::{Failure, exit};
 use crate::os::files;
 use crate::os::socket::Client;
 use crate::pure::beat::{Found, READ_MAX};
@@ -50,6 +51,14 @@ pub(super) fn why_gone(name: &AgentName, beat: Option<&Found>) -> String {
         },
     }
 }
+
+/// The failure of a verb that needs an agent which is not there.
+pub(super) fn gone(why: String) -> Failure {
+    Failure::new(exit::GONE, "", why).hint(SEE_PS)
+}
+
+/// What to do about an agent that is not there.
+pub(super) const SEE_PS: &str = "`mosaic-fleet ps` shows the agents there are";
 
 /// Asks one question and waits for its one answer.
 ///

@@ -360,8 +360,7 @@ impl Follower {
     fn no_answer(&self, why: NoAnswer) -> Failure {
         let doing = format!("following {}", self.name);
         match why {
-            NoAnswer::Gone(why) => Failure::new(exit::GONE, "", why)
-                .hint("`mosaic-fleet ps` shows the agents there are"),
+            NoAnswer::Gone(why) => ask::gone(why),
             NoAnswer::Silent(why) => Failure::new(exit::LATER, doing, why),
             NoAnswer::Refused(_, why, code) => Failure::new(code, doing, why),
             NoAnswer::Broken(why) => Failure::new(exit::INTERNAL, doing, why),

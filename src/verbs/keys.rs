@@ -27,9 +27,7 @@ pub fn keys(options: Options) -> Result<u8, Failure> {
     };
     let doing = || format!("typing keys into {name}");
     let answer = ask::ask(&place, name, &request, PATIENCE).map_err(|e| match e {
-        NoAnswer::Gone(why) => {
-            Failure::new(exit::GONE, "", why).hint("`mosaic-fleet ps` shows the agents there are")
-        }
+        NoAnswer::Gone(why) => ask::gone(why),
         NoAnswer::Silent(why) => Failure::new(exit::LATER, doing(), why),
         NoAnswer::Refused(word, why, code) if word == "changed" => Failure::new(code, doing(), why)
             .hint(format!(

@@ -44,8 +44,7 @@ pub fn record(options: &RecordOptions) -> Result<u8, Failure> {
             None => format!("asking the sidecar of {name} about its recording"),
         };
         match e {
-            NoAnswer::Gone(why) => Failure::new(exit::GONE, "", why)
-                .hint("`mosaic-fleet ps` shows the agents there are"),
+            NoAnswer::Gone(why) => ask::gone(why),
             NoAnswer::Silent(why) => Failure::new(exit::LATER, doing, why),
             NoAnswer::Refused(_, why, code) => Failure::new(code, doing, why),
             NoAnswer::Broken(why) => Failure::new(exit::INTERNAL, doing, why),

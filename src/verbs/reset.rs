@@ -148,9 +148,7 @@ fn tell(line: &ResetLine, tell: Tell) -> Result<u8, Failure> {
 fn failure(name: &AgentName, e: NoAnswer) -> Failure {
     let doing = format!("resetting {name}");
     match e {
-        NoAnswer::Gone(why) => {
-            Failure::new(exit::GONE, "", why).hint("`mosaic-fleet ps` shows the agents there are")
-        }
+        NoAnswer::Gone(why) => ask::gone(why),
         NoAnswer::Silent(why) => Failure::new(exit::LATER, doing, why),
         NoAnswer::Refused(_, why, code) => Failure::new(code, doing, why),
         NoAnswer::Broken(why) => Failure::new(exit::INTERNAL, doing, why),

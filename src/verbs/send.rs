@@ -34,7 +34,7 @@ pub fn send(options: &SendOptions, json: bool, quiet: bool) -> Result<u8, Failur
                 why,
                 SystemTime::now(),
             );
-            return Ok(show(&place, &options.name, receipt, json, quiet));
+            return Ok(tell(&place, &options.name, receipt, json, quiet));
         }
     };
     let request = Request {
@@ -103,7 +103,7 @@ fn answer(
 ) -> Result<u8, Failure> {
     let without = |verdict, why: String| {
         let id = request.id.as_deref().unwrap_or("");
-        show(
+        tell(
             place,
             name,
             Receipt::bare(id, verdict, why, SystemTime::now()),
@@ -114,7 +114,7 @@ fn answer(
     match ask::ask(place, name, request, patience) {
         // The origin in the line is the agent's; ours says the same.
         Ok(line) => match serde_json::from_slice::<Receipt>(&line) {
-            Ok(receipt) => Ok(show(place, name, receipt, json, quiet)),
+            Ok(receipt) => Ok(tell(place, name, receipt, json, quiet)),
             Err(e) => Err(Failure::new(
                 exit::INTERNAL,
                 format!("reading the answer of {name}"),
@@ -157,6 +157,42 @@ pub(super) fn show(
         super::print(&format!("{}\n", words(&receipt)));
     }
     code
+}
+
+/// Shows the receipt of an agent of this host, and what a person may do next.
+fn tell(place: &Place, name: &AgentName, receipt: Receipt, json: bool, quiet: bool) -> u8 {
+    let next = next_step(name, &receipt).filter(|_| !json && !quiet);
+    let code = show(place, name, receipt, json, quiet);
+    if let Some(next) = next {
+        super::complain(format_args!("  {next}"));
+    }
+    code
+}
+
+/// What a person does about a message that was not taken.
+fn next_step(name: &AgentName, receipt: &Receipt) -> Option<String> {
+    let next = match receipt.verdict {
+        Verdict::Draft if receipt.retracted => "nothing of it is left there: send it again".into(),
+        Verdict::Draft => format!(
+            "submit or clear it there (mosaic-fleet attach {name}) before anything else is sent"
+        ),
+        Verdict::Unknown if receipt.typed => {
+            format!("look before it is sent again: mosaic-fleet tail {name}")
+        }
+        Verdict::Blocked => format!("answer what waits there: mosaic-fleet attach {name}"),
+        Verdict::Occupied => "--when draft=wait waits until the draft is gone".into(),
+        Verdict::Busy => {
+            "without --verify and --when busy=refuse it is kept until the turn has ended".into()
+        }
+        Verdict::Unready => format!("mosaic-agent explain {name} shows what is seen of it"),
+        Verdict::Gone => ask::SEE_PS.into(),
+        Verdict::Accepted
+        | Verdict::Queued
+        | Verdict::Held
+        | Verdict::Rejected
+        | Verdict::Unknown => return None,
+    };
+    Some(next)
 }
 
 /// A receipt for a person, one line.

@@ -21,8 +21,7 @@ fn ask(name: &AgentName, op: &str) -> Result<Vec<u8>, Failure> {
     ask::ask(&place, name, &request, PATIENCE).map_err(|e| {
         let doing = format!("asking the sidecar of {name}");
         match e {
-            NoAnswer::Gone(why) => Failure::new(exit::GONE, "", why)
-                .hint("`mosaic-fleet ps` shows the agents there are"),
+            NoAnswer::Gone(why) => ask::gone(why),
             NoAnswer::Silent(why) => Failure::new(exit::LATER, doing, why),
             NoAnswer::Refused(_, why, code) => Failure::new(code, doing, why),
             NoAnswer::Broken(why) => Failure::new(exit::INTERNAL, doing, why),

@@ -152,8 +152,7 @@ fn end(
         // Its unit may be waiting to start it again, which is to be ended too.
         Err(NoAnswer::Gone(_)) if has_unit => return Ok(()),
         Err(NoAnswer::Gone(why)) => {
-            return Err(Failure::new(exit::GONE, "", why)
-                .hint("`mosaic-fleet ps` shows the agents there are"));
+            return Err(ask::gone(why));
         }
         Err(NoAnswer::Silent(why)) => {
             let lock = place.settings.run_dir.join(format!("{name}.lock"));

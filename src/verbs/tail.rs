@@ -83,9 +83,7 @@ fn question(
 fn failure(name: &AgentName, why: NoAnswer) -> Failure {
     let doing = format!("reading what {name} has shown");
     match why {
-        NoAnswer::Gone(why) => {
-            Failure::new(exit::GONE, "", why).hint("`mosaic-fleet ps` shows the agents there are")
-        }
+        NoAnswer::Gone(why) => ask::gone(why),
         NoAnswer::Silent(why) => Failure::new(exit::LATER, doing, why),
         NoAnswer::Refused(_, why, code) => Failure::new(code, doing, why),
         NoAnswer::Broken(why) => Failure::new(exit::INTERNAL, doing, why),

@@ -167,8 +167,7 @@ impl<'a> Link<'a> {
                 None if self.trouble.is_some() => {
                     let (_, beat) = ask::socket_of(self.place, self.name);
                     let why = ask::why_gone(self.name, beat.as_ref());
-                    return Err(Failure::new(exit::GONE, "", why)
-                        .hint("`mosaic-fleet ps` shows the agents there are"));
+                    return Err(ask::gone(why));
                 }
                 None => {}
                 Some(_) if now >= deadline => {
