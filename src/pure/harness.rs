@@ -24,12 +24,16 @@ use super::view::View;
 use super::wire::{Request, State};
 use crate::units::TermSize;
 
+mod asked;
 mod carried;
 mod inputs;
+mod records;
 mod running;
 mod seeing;
+mod typing;
 
 pub use inputs::{Asker, Effect, Ended, Input, Job, Now, Reading, Running};
+use records::OwnRecord;
 
 /// While output flows and no message is on its way, the screen is looked at this often: a state needs
 /// no more, and a flood must not pay for more.
@@ -40,9 +44,6 @@ const UPDATE_LASTS: Duration = Duration::from_millis(150);
 
 /// Input that stays unread this long makes the agent `wedged`; booting runtimes took up to 2.5 s.
 const UNREAD_IS_WEDGED: Duration = Duration::from_secs(5);
-
-/// What a person types is drawn within this time, most of the time: slowest seen 0.2 s (claude, machine loaded).
-const KEY_DRAWN: Duration = Duration::from_millis(300);
 
 /// After input was sent, the kernel is asked whether it was read.
 const READ_CHECK: Duration = Duration::from_millis(1_000);
@@ -63,21 +64,6 @@ const RESTS: Duration = Duration::from_millis(20);
 
 /// A screen that never rests is compared for the history so often all the same.
 const RESTS_LATEST: Duration = Duration::from_millis(100);
-
-/// So many messages in a row that only the screen spoke for, and a record is no longer waited for.
-const RECORD_MISSED: u8 = 3;
-
-/// What is known of the runtime's own record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum OwnRecord {
-    /// There is none, or nobody reads it.
-    #[default]
-    None,
-    /// It is read, and so many messages in a row were not in it.
-    Open(u8),
-    /// A message was in it.
-    Proven,
-}
 
 /// The machine. See the module's first lines.
 pub struct Harness {
@@ -199,113 +185,9 @@ impl Harness {
         }
     }
 
-    /// The state, and the rule or fact behind it.
-    pub fn state(&self) -> (State, &str) {
-        (self.state, &self.why)
-    }
-
-    /// When the state last changed.
-    pub fn state_since(&self) -> Now {
-        self.state_since
-    }
-
-    /// When the runtime was last proven alive.
-    pub fn proven_alive(&self) -> Option<Now> {
-        self.proven
-    }
-
-    /// When the runtime last printed something.
-    pub fn last_output(&self) -> Instant {
-        self.last_output
-    }
-
-    /// What runs.
-    pub fn running(&self) -> &Running {
-        &self.running
-    }
-
-    /// How the runtime ended, once it has.
-    pub fn ended(&self) -> Option<Ended> {
-        self.ended
-    }
-
-    /// The screen.
-    pub fn screen(&self) -> &Screen {
-        &self.screen
-    }
-
-    /// What has left the screen.
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
     /// More output waits: if much has left the screen of late, lines are counted and not kept.
     pub fn hurry(&mut self, hurry: bool) {
         self.screen.hurry(hurry);
-    }
-
-    /// The profile in force.
-    pub fn profile(&self) -> Option<&Profile> {
-        self.profile.as_ref()
-    }
-
-    /// What the generic rules rest on, while they are in force.
-    pub fn generic(&self) -> Option<&Generic> {
-        self.generic.as_ref()
-    }
-
-    /// The last look at the screen through the profile.
-    pub fn view(&self) -> Option<&View> {
-        self.view.as_ref()
-    }
-
-    /// Messages waiting or on their way.
-    pub fn held(&self) -> usize {
-        self.orders.len()
-    }
-
-    /// Whether the inner terminal was raw when the kernel was last asked.
-    pub fn is_raw(&self) -> bool {
-        self.pulse.is_some_and(|p| p.raw)
-    }
-
-    /// What is not as it should be, for `status`.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.profiles.warnings.clone();
-        if let Some(profile) = &self.profile
-            && !self.running.version.is_empty()
-            && !profile.verified.contains(&self.running.version)
-        {
-            warnings.push(format!(
-                "the {} profile was verified with {}, this is {}",
-                profile.name,
-                profile.verified.join(", "),
-                self.running.version
-            ));
-        }
-        if self.generic.is_some() {
-            let what = self
-                .started
-                .as_ref()
-                .map_or("what runs", |p| p.argv.first().map_or("what runs", |a| a));
-            warnings.push(format!(
-                "no profile fits {what}; generic rules are in force (docs/profiles.md)"
-            ));
-        }
-        warnings
-    }
-
-    /// What is known of messages that have met their fate.
-    pub fn ledger(&self) -> &Ledger {
-        self.orders.ledger()
-    }
-
-    /// What is known of a message whose fate is open, by its id or a part of its text.
-    pub fn waiting(&self, id: Option<&str>, contains: Option<&str>) -> Option<Box<Receipt>> {
-        let observed = self.observed.as_ref();
-        self.orders
-            .held(id, contains)
-            .or_else(|| observed?.open_receipt(id, contains))
     }
 
     /// Takes up what the last sidecar has left.
@@ -313,52 +195,9 @@ impl Harness {
         self.orders.recover(recovered, now);
     }
 
-    /// Everything a journal must hold.
-    pub fn journal(&self, now: Now) -> Vec<Line> {
-        self.orders.journal(now)
-    }
-
     /// Takes no more messages and begins none.
     pub fn drain(&mut self, now: Now) {
         self.orders.drain(now, &mut self.effects);
-    }
-
-    /// Whether a turn runs or waits for an answer, or the fate of a message is open.
-    pub fn is_at_work(&self) -> bool {
-        self.is_watching() || matches!(self.state, State::Busy | State::Blocked)
-    }
-
-    /// Types the profile's quit text with this number, on the condition that nobody else types: into an empty
-    /// composer in front of a runtime that reads and does nothing. `Ok(true)`: there is another one.
-    ///
-    /// # Errors
-    /// Why it may not be typed.
-    pub fn quit(&mut self, number: usize, now: Now) -> Result<bool, &'static str> {
-        let quit = self.profile.as_ref().map_or(&[][..], |p| &p.quit);
-        let (Some(keys), more) = (quit.get(number), number + 1 < quit.len()) else {
-            return Err(match number {
-                0 => "its profile knows no way to ask",
-                _ => "it was asked and still runs",
-            });
-        };
-        let bytes = keys.as_bytes().to_vec();
-        self.look_now(now);
-        let view = self.view.as_ref();
-        let free = view.is_some_and(|v| v.composer_is_free() && !v.shows_turn());
-        let reads = (self.pulse).is_some_and(|p| p.raw && p.unread == 0 && p.life == Life::Running);
-        if self.is_at_work() || !reads || self.screen.in_update() {
-            return Err("not asked: it is at work, or does not read its input");
-        }
-        if !free || self.keyboard.holds_text() {
-            return Err("not asked: its composer is not empty and in front");
-        }
-        self.effects.push_back(Effect::Type {
-            job: self.orders.new_job(),
-            bytes,
-            if_outer: Some(self.outer_seen),
-            keys_wait: None,
-        });
-        Ok(more)
     }
 
     /// When to call with a [`Input::Tick`] if nothing happens before.
@@ -467,11 +306,7 @@ impl Harness {
                 self.take_running(running, now);
             }
             Input::Send(asker, request, me) => self.take_order(asker, *request, me, now),
-            Input::RecordsOpen(open) => match (open, self.record) {
-                (true, OwnRecord::None) => self.record = OwnRecord::Open(0),
-                (true, _) => {}
-                (false, _) => self.record = OwnRecord::None,
-            },
+            Input::RecordsOpen(open) => self.records_open(open),
             Input::Recorded(recorded) => self.take_recorded(recorded, now),
             Input::AskerGone(asker) => self.orders.forget(asker, now, &mut self.effects),
             Input::Kept(asker, id, failed) => {
@@ -497,33 +332,6 @@ impl Harness {
         self.look(now);
         self.advance(now);
         self.read_records();
-    }
-
-    /// Has the runtime's records watched as it is wanted now.
-    fn read_records(&mut self) {
-        let wanted = if self.is_judging() || self.orders.is_following() {
-            Reading::On
-        } else if self.keyboard.holds_text() {
-            Reading::Mark
-        } else {
-            Reading::Off
-        };
-        if self.reading != wanted {
-            self.reading = wanted;
-            self.effects.push_back(Effect::Records(wanted));
-        }
-    }
-
-    /// The runtime has written something down: the message on its way, the last one that somebody else
-    /// typed, or none of ours.
-    fn take_recorded(&mut self, recorded: &Recorded, now: Now) {
-        let mut ours = self.orders.recorded(recorded, now, &mut self.effects);
-        if !ours && let Some(observed) = &mut self.observed {
-            ours = observed.recorded(recorded, now.mono);
-        }
-        if ours && recorded.says == Says::Taken {
-            self.record = OwnRecord::Proven;
-        }
     }
 
     fn output(&mut self, bytes: &[u8], now: Now) {
@@ -600,17 +408,6 @@ impl Harness {
         self.turn_due.is_some() || self.is_judging() || self.orders.may_be_handed_back()
     }
 
-    /// Whether somebody has typed a moment ago, and the runtime has drawn nothing since.
-    pub fn key_is_undrawn(&self, now: Instant) -> bool {
-        self.last_key
-            .is_some_and(|key| key >= self.last_output && now < key + KEY_DRAWN)
-    }
-
-    /// Whether a message of ours is being typed, or its fate is open.
-    pub fn is_typing(&self) -> bool {
-        self.orders.is_judging()
-    }
-
     /// Whether a message's fate is open.
     fn is_judging(&self) -> bool {
         self.observed.is_some() || self.orders.is_judging()
@@ -645,99 +442,6 @@ impl Harness {
             }
             self.effects.push_back(Effect::Beat);
         }
-    }
-
-    fn take_order(&mut self, asker: Asker, request: Request, me: &str, now: Now) {
-        let profile = self.profile.as_ref();
-        let terms = Terms {
-            me,
-            special_first: profile.map_or("!/", |p| p.send.special_first.as_str()),
-            ended: self
-                .ended
-                .map(|ended| format!("the runtime ended ({})", ended.words())),
-            turn: (self.state == State::Busy).then_some(&self.why),
-        };
-        self.orders
-            .take(asker, request, &terms, now, &mut self.effects);
-        self.viewed = u64::MAX;
-    }
-
-    /// A message was accepted that the runtime's own record did not have in time.
-    fn missed_record(&mut self) {
-        if let OwnRecord::Open(missed) = &mut self.record {
-            *missed = missed.saturating_add(1);
-        }
-    }
-
-    /// How long the runtime's own record is waited for.
-    fn record_within(&self) -> Option<Duration> {
-        let patience = self.profile.as_ref().map(|p| p.send.record())?;
-        match self.record {
-            _ if patience.is_zero() => None,
-            OwnRecord::Proven => Some(Duration::MAX),
-            OwnRecord::Open(missed) if missed < RECORD_MISSED => Some(patience),
-            OwnRecord::Open(_) | OwnRecord::None => None,
-        }
-    }
-
-    /// Moves the message on its way as far as it goes.
-    fn advance(&mut self, now: Now) {
-        loop {
-            let sight = Sight {
-                screen: &self.screen,
-                view: self.view.as_ref(),
-                profile: self.profile.as_ref(),
-                pulse: self.pulse,
-                last_key: self.last_key,
-                hand_text: self.keyboard.holds_text(),
-                last_stall: self.last_stall,
-                been_ready: self.been_ready,
-                turn_due: self.turn_due.is_some(),
-                last_turn: self.last_turn,
-                record_within: self.record_within(),
-                settled: !self.screen.in_update() && self.viewed == self.screen.revision(),
-                still: (self.generic.as_ref().zip(self.last_look))
-                    .is_none_or(|(generic, at)| generic.is_still(at)),
-            };
-            let moved = self
-                .orders
-                .step(&sight, self.outer_seen, now, &mut self.effects);
-            match moved {
-                Moved::Types => {
-                    self.orders.forget_doubted();
-                    // Marked by the orders, with the first bytes.
-                    self.reading = Reading::Mark;
-                    if let (Some(generic), Some(Effect::Type { bytes, .. })) =
-                        (&mut self.generic, self.effects.back())
-                    {
-                        generic.types(bytes, &self.screen);
-                    }
-                }
-                Moved::Ended(end) => {
-                    self.taken(end.verdict, end.saw_turn, now);
-                    if end.verdict == Verdict::Accepted && end.lacks_record {
-                        self.missed_record();
-                    }
-                    if let Some(generic) = &mut self.generic {
-                        let accepted = end.verdict == Verdict::Accepted;
-                        generic.ended(accepted, accepted || end.retracted);
-                        self.look_now(now);
-                    }
-                }
-                Moved::Asks => {
-                    // Who reads, before anything is typed into something unknown: it may be a shell by now.
-                    let known =
-                        |at: Instant| now.mono.saturating_duration_since(at) < IDENTIFY_FIRST;
-                    if self.generic.is_some() && !self.identified.is_some_and(known) {
-                        self.effects.push_back(Effect::Identify);
-                    }
-                    self.effects.push_back(Effect::Pulse);
-                    break;
-                }
-                Moved::Rests => break,
-            }
-        }
-        self.orders.expire(now, &mut self.effects);
     }
 }
 

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use super::delivery::{Delivery, KEYS_WAIT, Order, Sight, Step, WhenBusy, WhenDraft, Written};
 use super::followed::Followed;
-use super::handover::{Ago, CarriedFollowed, CarriedOrder};
 use super::harness::{Asker, Effect, Job, Now, Reading};
-use super::journal::{Fact, HowHeld, Line, Recovered};
+use super::journal::{Fact, Line};
 use super::ledger::Ledger;
 use super::message;
-use super::receipt::{REMEMBERED, Receipt, Verdict, unix_ms};
-use super::recorded::Recorded;
-use super::view::View;
+use super::receipt::{Receipt, Verdict};
 use super::wire::Request;
+
+mod afterwards;
+mod outliving;
 
 /// Most messages waiting at once.
 pub const QUEUE_MAX: usize = 64;
@@ -30,9 +30,6 @@ pub const KEPT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest time a message may wait for its turn: a week.
 const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Most messages in the runtime's own queue that are followed at once.
-const FOLLOWED_MAX: usize = 16;
 
 /// Why nothing is taken while the agent is being stopped.
 const STOPPING: &str = "the agent is being stopped";
@@ -134,105 +131,6 @@ impl Orders {
     /// While it stands `still`, nobody's time is over: nobody could be told.
     pub fn stand_still(&mut self, still: bool) {
         self.still = still;
-    }
-
-    /// The messages that wait, over an upgrade.
-    pub fn carried(&self, now: Now) -> Vec<CarriedOrder> {
-        let carried = |waiting: &Waiting| {
-            let order = &waiting.delivery.order;
-            let left = order.deadline.saturating_duration_since(now.mono);
-            CarriedOrder {
-                id: order.id.clone(),
-                text: order.text.clone(),
-                words_at: order.words_at,
-                asked_ago: Ago::of(order.asked, now.mono),
-                left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-                when_busy: match order.when_busy {
-                    WhenBusy::Hold => "hold".into(),
-                    WhenBusy::Type => "type".into(),
-                    WhenBusy::Refuse => "refuse".into(),
-                },
-                draft_waits: order.when_draft == WhenDraft::Wait,
-                kept: order.kept,
-                askers: waiting.askers.iter().map(|asker| asker.0).collect(),
-            }
-        };
-        self.waiting.iter().map(carried).collect()
-    }
-
-    /// The messages in the runtime's own queue, over an upgrade.
-    pub fn carried_followed(&self, now: Now) -> Vec<CarriedFollowed> {
-        let lasting = self.followed.iter().filter(|f| !f.doubted);
-        lasting.map(|f| f.carried(now.mono)).collect()
-    }
-
-    /// Goes on with what was carried.
-    pub fn resume(&mut self, queue: Vec<CarriedOrder>, followed: Vec<CarriedFollowed>, now: Now) {
-        for carried in queue {
-            let ago = Duration::from_millis(carried.asked_ago.0);
-            let order = Order {
-                id: carried.id,
-                text: carried.text,
-                words_at: carried.words_at,
-                asked: carried.asked_ago.before(now.mono),
-                asked_wall: now.wall - ago,
-                deadline: now.mono + Duration::from_millis(carried.left_ms).min(TIMEOUT_MAX),
-                when_busy: when_busy(Some(&carried.when_busy)),
-                when_draft: match carried.draft_waits {
-                    true => WhenDraft::Wait,
-                    false => WhenDraft::Refuse,
-                },
-                kept: carried.kept,
-            };
-            self.waiting.push_back(Waiting {
-                delivery: Delivery::new(order),
-                askers: carried.askers.into_iter().map(Asker).collect(),
-                unwritten: false,
-            });
-        }
-        self.followed
-            .extend(followed.into_iter().map(|f| Followed::resume(f, now.mono)));
-    }
-
-    /// Takes up what the last sidecar has left.
-    pub fn recover(&mut self, recovered: Recovered, now: Now) {
-        for receipt in recovered.receipts {
-            self.ledger.add(receipt);
-        }
-        for line in recovered.held {
-            let Some(how) = line.held else { continue };
-            let left = how.until_ms.saturating_sub(unix_ms(now.wall));
-            let order = Order {
-                id: line.id,
-                text: line.text,
-                words_at: how.words_at,
-                asked: now.mono,
-                asked_wall: std::time::UNIX_EPOCH + Duration::from_millis(line.at_ms),
-                deadline: now.mono + Duration::from_millis(left).min(TIMEOUT_MAX),
-                when_busy: if how.into_turn {
-                    WhenBusy::Type
-                } else {
-                    WhenBusy::Hold
-                },
-                when_draft: WhenDraft::Wait,
-                kept: true,
-            };
-            self.waiting.push_back(Waiting {
-                delivery: Delivery::new(order),
-                askers: Vec::new(),
-                unwritten: false,
-            });
-        }
-    }
-
-    /// Everything a journal must hold, oldest first.
-    pub fn journal(&self, now: Now) -> Vec<Line> {
-        let settled = self.ledger.all().map(Line::settled);
-        let open = self.waiting.iter().filter_map(|w| match w.typing() {
-            true => Some(w.line(Fact::Typing, now)),
-            false => w.delivery.order.kept.then(|| w.line(Fact::Held, now)),
-        });
-        settled.chain(open).collect()
     }
 
     /// What is known of messages that have met their fate.
@@ -440,81 +338,6 @@ impl Orders {
         }
     }
 
-    /// The runtime has written something down. True if it is the message on its way.
-    pub fn recorded(
-        &mut self,
-        recorded: &Recorded,
-        now: Now,
-        effects: &mut VecDeque<Effect>,
-    ) -> bool {
-        let head = self.waiting.front_mut();
-        let is_head = head.is_some_and(|head| head.delivery.recorded(recorded, now.mono));
-        let delivered = self.followed.iter().position(|f| f.was_delivered(recorded));
-        if !is_head && let Some(at) = delivered {
-            let what = match self.followed[at].doubted {
-                true => "it was taken after all",
-                false => "its turn came",
-            };
-            let sign = format!("{what}: {} has it", recorded.by);
-            self.revise(at, Verdict::Accepted, &sign, now, effects);
-        }
-        is_head
-    }
-
-    /// Somebody enters something else: what the runtime writes down from now on may be that.
-    pub fn forget_doubted(&mut self) {
-        self.followed.retain(|f| !f.doubted);
-    }
-
-    /// More may come of a message: its receipt will be told.
-    pub fn follow(&mut self, followed: Followed) {
-        if self.followed.len() == FOLLOWED_MAX {
-            self.followed.pop_front();
-        }
-        self.followed.push_back(followed);
-    }
-
-    /// Whether anything more may come of a message.
-    pub fn is_following(&self) -> bool {
-        !self.followed.is_empty()
-    }
-
-    /// Whether the screen may show more of a message.
-    pub fn may_be_handed_back(&self) -> bool {
-        self.followed.iter().any(|f| !f.doubted)
-    }
-
-    /// Looks at a settled screen for queued messages that were handed back.
-    pub fn look(&mut self, view: &View, now: Now, effects: &mut VecDeque<Effect>) {
-        self.followed.retain(|f| !f.is_over(now.mono));
-        // What stands in the composer now is the message on its way, not one that came back.
-        if self.is_judging() {
-            return;
-        }
-        while let Some(at) = self.followed.iter().position(|f| f.was_handed_back(view)) {
-            let sign = "the runtime handed it back into the composer";
-            self.revise(at, Verdict::Draft, sign, now, effects);
-        }
-    }
-
-    fn revise(
-        &mut self,
-        at: usize,
-        verdict: Verdict,
-        sign: &str,
-        now: Now,
-        effects: &mut VecDeque<Effect>,
-    ) {
-        let Some(followed) = self.followed.remove(at) else {
-            return;
-        };
-        if let Some(receipt) = self.ledger.revise(&followed.id) {
-            followed.revise(receipt, verdict, sign, now.mono);
-            effects.push_back(journal(Line::settled(receipt)));
-            effects.push_back(Effect::Revised(Box::new(receipt.clone())));
-        }
-    }
-
     /// A sender that went away before anything was typed takes its message with it, unless it is kept.
     pub fn forget(&mut self, asker: Asker, now: Now, effects: &mut VecDeque<Effect>) {
         let mut dropped = Vec::new();
@@ -681,29 +504,6 @@ impl Waiting {
     /// Whether some of it may have been typed.
     fn typing(&self) -> bool {
         !self.delivery.untouched()
-    }
-
-    fn line(&self, fact: Fact, now: Now) -> Line {
-        let order = &self.delivery.order;
-        let held = (fact == Fact::Held).then(|| {
-            let left = order.deadline.saturating_duration_since(now.mono);
-            HowHeld {
-                words_at: order.words_at,
-                until_ms: unix_ms(now.wall + left),
-                into_turn: order.when_busy == WhenBusy::Type,
-            }
-        });
-        Line {
-            fact,
-            id: order.id.clone(),
-            at_ms: unix_ms(order.asked_wall),
-            text: match held {
-                Some(_) => order.text.clone(),
-                None => order.text.chars().take(REMEMBERED).collect(),
-            },
-            held,
-            receipt: None,
-        }
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::hook::HookRule;
 use super::record::RecordRule;
 use super::screen::Said;
-use super::table::{Source, Table};
+
+mod read;
 
 /// One runtime's looks and manners.
 #[derive(Clone, Debug)]
@@ -57,18 +58,6 @@ pub struct Identity {
     pub path: Vec<String>,
 }
 
-impl Identity {
-    fn read(table: &Table<'_, '_>) -> Result<Identity, String> {
-        Ok(Identity {
-            exe: table.texts("exe")?,
-            argv: table.texts("argv")?,
-            with_arg: table.text("with_arg")?,
-            without_arg: table.texts("without_arg")?,
-            path: table.texts("path")?,
-        })
-    }
-}
-
 /// The shape of the input box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -109,35 +98,6 @@ pub struct ComposerRule {
     pub placeholder: Vec<String>,
 }
 
-impl ComposerRule {
-    fn read(table: &Table<'_, '_>) -> Result<ComposerRule, String> {
-        let shapes = [
-            ("ruled", Shape::Ruled),
-            ("open", Shape::Open),
-            ("bar", Shape::Bar),
-            ("found", Shape::Found),
-        ];
-        Ok(ComposerRule {
-            shape: table.word("shape", &shapes)?,
-            rule: table.glyph("rule")?,
-            end: table.glyph("end")?,
-            rows_below: small(table.number("rows_below", 0, 20)?.unwrap_or(0)),
-            prompt: table.glyph("prompt")?,
-            prompt_bold: table.flag("prompt_bold")?,
-            indent: small(table.number("indent", 0, 100)?.unwrap_or(0)),
-            cursor_visible: table.flag("cursor_visible")?,
-            not_after_prompt: table.texts("not_after_prompt")?,
-            ghost: table.texts("ghost")?,
-            placeholder: table.texts("placeholder")?,
-        })
-    }
-}
-
-/// A number that was checked to be small.
-fn small(n: u64) -> u16 {
-    u16::try_from(n).unwrap_or(u16::MAX)
-}
-
 /// The part of the screen a sign is looked for in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Region {
@@ -165,21 +125,6 @@ pub struct Sign {
 }
 
 impl Sign {
-    fn read(table: &Table<'_, '_>) -> Result<Sign, String> {
-        let regions = [
-            ("above", Region::Above),
-            ("below", Region::Below),
-            ("title", Region::Title),
-        ];
-        Ok(Sign {
-            name: table.required("name")?,
-            region: table.word("in", &regions)?,
-            within: small(table.number("within", 1, 1_000)?.unwrap_or(1_000)),
-            glyphs: table.text("glyphs")?.unwrap_or_default(),
-            text: table.text("text")?.unwrap_or_default(),
-        })
-    }
-
     /// What stands in a row behind this sign.
     pub fn rest_of<'r>(&self, row: &'r str) -> &'r str {
         row.split_once(self.text.as_str())
@@ -211,14 +156,6 @@ impl Dialog {
     pub fn stands_in(&self, screen: &str) -> bool {
         self.all.iter().all(|word| screen.contains(word.as_str()))
             && !self.not.iter().any(|word| screen.contains(word.as_str()))
-    }
-
-    fn read(table: &Table<'_, '_>) -> Result<Dialog, String> {
-        Ok(Dialog {
-            name: table.required("name")?,
-            all: table.texts("all")?,
-            not: table.texts("not")?,
-        })
     }
 }
 
@@ -266,25 +203,6 @@ impl Default for SendRule {
 }
 
 impl SendRule {
-    fn read(table: &Table<'_, '_>) -> Result<SendRule, String> {
-        let usual = SendRule::default();
-        let ms = |key, usual| Ok::<u64, String>(table.number(key, 0, 600_000)?.unwrap_or(usual));
-        Ok(SendRule {
-            special_first: table.text("special_first")?.unwrap_or(usual.special_first),
-            clear: match table.text("clear")? {
-                None => usual.clear,
-                Some(_) => table.word("clear", &[("ctrl-u", Key::CtrlU)])?,
-            },
-            echo_ms: ms("echo_ms", usual.echo_ms)?,
-            enter_pause_ms: ms("enter_pause_ms", usual.enter_pause_ms)?,
-            enter_again_ms: ms("enter_again_ms", usual.enter_again_ms)?,
-            judge_ms: ms("judge_ms", usual.judge_ms)?,
-            record_ms: ms("record_ms", usual.record_ms)?,
-            settle_ms: ms("settle_ms", usual.settle_ms)?,
-            signs: table.number("signs", 1, 2)?.unwrap_or(usual.signs),
-        })
-    }
-
     /// [`SendRule::echo_ms`] as a duration.
     pub fn echo(&self) -> Duration {
         Duration::from_millis(self.echo_ms)
@@ -350,52 +268,6 @@ pub struct ProcessFacts {
 }
 
 impl Profile {
-    /// Reads one profile.
-    ///
-    /// # Errors
-    /// One line that names the file, the line and the key that is wrong.
-    pub fn parse(file: &str, text: &str) -> Result<Profile, String> {
-        let source = Source::new(file, text);
-        let document = source.parse()?;
-        let root = Table::root(&source, &document);
-        let missing = |key: &str| format!("{file}:1: [{key}]: is missing");
-        let profile = Profile {
-            name: root.required("name")?,
-            verified: root.texts("verified")?,
-            identity: root
-                .table("match", Identity::read)?
-                .ok_or_else(|| missing("match"))?,
-            composer: root
-                .table("composer", ComposerRule::read)?
-                .ok_or_else(|| missing("composer"))?,
-            busy: root.tables("busy", Sign::read)?,
-            queue: root.tables("queue", Sign::read)?,
-            refusal: root.tables("refusal", Sign::read)?,
-            dialog: root.tables("dialog", Dialog::read)?,
-            record: root.tables("record", RecordRule::read)?,
-            send: root.table("send", SendRule::read)?.unwrap_or_default(),
-            hooks: root.table("hooks", HookRule::read)?.unwrap_or_default(),
-            quit: root.texts("quit")?,
-            shells: root.texts("shells")?,
-        };
-        // Read by whoever resets an agent (`reset::rule`), which its sidecar does not.
-        root.skip("reset");
-        root.finish()?;
-        let composer = &profile.composer;
-        match (composer.shape, composer.rule, composer.prompt) {
-            (Shape::Ruled | Shape::Bar, None, _) => Err(format!(
-                "{file}:1: composer.rule: this shape needs the glyph of its rules or bar"
-            )),
-            (Shape::Bar, ..) if composer.end.is_none() => Err(format!(
-                "{file}:1: composer.end: a bar needs the glyph that ends it"
-            )),
-            (Shape::Open, _, None) => Err(format!(
-                "{file}:1: composer.prompt: an open composer needs a prompt glyph"
-            )),
-            _ => Ok(profile),
-        }
-    }
-
     /// Whether the composer is found by our own paste, for want of anything known.
     pub fn is_generic(&self) -> bool {
         self.composer.shape == Shape::Found
@@ -513,112 +385,4 @@ pub fn says_working(said: Option<Said>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn process(pid: i32, exe: &str, argv: &[&str], script: &str) -> ProcessFacts {
-        ProcessFacts {
-            pid,
-            parent: pid - 1,
-            exe: exe.into(),
-            argv: argv.iter().map(|a| (*a).to_string()).collect(),
-            script: script.into(),
-            version: String::new(),
-        }
-    }
-
-    #[test]
-    fn every_embedded_profile_is_sound() {
-        assert_eq!(Profiles::with(&[]).warnings, Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_broken_profile_names_file_line_and_key_and_leaves_the_embedded_one() {
-        let text = "name = \"pi\"\n[match]\nexe = [\"pi\"]\n[composer]\nshape = \"round\"\n";
-        let profiles = Profiles::with(&[("my/pi.toml".into(), text.into())]);
-        let warning = &profiles.warnings[0];
-        assert!(warning.starts_with("my/pi.toml:5:"), "{warning}");
-        assert!(
-            warning.contains("composer.shape") && warning.contains("round"),
-            "{warning}"
-        );
-        assert!(profiles.named("pi").is_some_and(|p| !p.busy.is_empty()));
-    }
-
-    #[test]
-    fn a_misspelt_key_is_told_and_not_ignored() {
-        let text = EMBEDDED[0].1.replace("within = 6", "wihtin = 6");
-        let error = Profile::parse("pi.toml", &text).err().unwrap_or_default();
-        assert!(
-            error.ends_with("busy.wihtin: there is no such key"),
-            "{error}"
-        );
-        let text = EMBEDDED[0].1.replace("within = 6", "within = \"6\"");
-        let error = Profile::parse("pi.toml", &text).err().unwrap_or_default();
-        assert!(
-            error.contains("busy.within: must be a whole number"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn the_runtime_is_found_behind_wrappers() {
-        let profiles = Profiles::with(&[]);
-        let chain = [
-            process(1, "/bin/bash", &["bash", "-c", "mosaic yolo pi"], ""),
-            process(
-                2,
-                "/usr/bin/node",
-                &["node", "/usr/bin/npx", "pi"],
-                "/usr/lib/npx-cli.js",
-            ),
-            process(
-                3,
-                "/usr/bin/node",
-                &["node", "/x/bin/pi"],
-                "/x/node_modules/@mariozechner/pi-coding-agent/dist/cli.js",
-            ),
-        ];
-        let found = profiles
-            .identify(&chain)
-            .map(|(p, f)| (p.name.as_str(), f.pid));
-        assert_eq!(found, Some(("pi", 3)));
-        assert!(profiles.identify(&chain[..2]).is_none());
-    }
-
-    #[test]
-    fn neither_a_child_on_its_way_to_a_tool_nor_a_server_is_the_runtime() {
-        let profiles = Profiles::with(&[]);
-        let codex = "/m/@openai/codex-x64/codex";
-        let mut chain = [
-            process(8, codex, &["codex", "-m", "x"], ""),
-            process(9, codex, &["codex", "-m", "x"], ""),
-            process(10, codex, &[codex, "app-server", "--listen"], ""),
-        ];
-        chain[2].parent = 8;
-        for chain in [&chain[..], &[chain[0].clone(), chain[2].clone()]] {
-            let found = profiles.identify(chain).map(|(_, f)| f.pid);
-            assert_eq!(found, Some(8));
-        }
-    }
-
-    #[test]
-    fn a_launcher_script_is_looked_through_and_a_tool_of_the_runtime_is_not_the_runtime() {
-        let profiles = Profiles::with(&[]);
-        let chain = [
-            process(
-                7,
-                "/usr/bin/node",
-                &["node", "/b/codex"],
-                "/m/@openai/codex/bin/codex.js",
-            ),
-            process(8, "/m/@openai/codex-x64/vendor/codex/codex", &["codex"], ""),
-            process(9, "/bin/bash", &["bash", "-c", "claude -p"], ""),
-            process(10, "/bin/claude", &["claude", "-p"], ""),
-        ];
-        let found = profiles
-            .identify(&chain)
-            .map(|(p, f)| (p.name.as_str(), f.pid));
-        assert_eq!(found, Some(("codex", 8)));
-    }
-}
+mod tests;

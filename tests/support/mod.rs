@@ -26,7 +26,7 @@ pub use demo::{Demo, Log, Receipt};
 pub use fleet::{Fleet, HOLDER, scope, unit};
 pub use manager::Managed;
 pub use pane::Pane;
-pub use process::{Output, Running, code, kill, pid_is_alive, process_state};
+pub use process::{Output, Running, code, io_count, kill, pid_is_alive, process_state};
 pub use roster::flagged;
 pub use runtimes::skip;
 pub use sandbox::{Heartbeat, Sandbox};

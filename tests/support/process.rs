@@ -138,6 +138,14 @@ pub fn pid_is_alive(pid: i32) -> bool {
     process_state(pid).is_some_and(|state| !"ZX".contains(state))
 }
 
+/// `rchar` or `wchar`: the bytes a process has read or written.
+pub fn io_count(pid: i32, what: &str) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).expect("its counters");
+    let mut lines = io.lines().filter_map(|line| line.split_once(": "));
+    let found = lines.find(|(key, _)| *key == what).expect("that counter");
+    found.1.parse().expect("a number")
+}
+
 /// Sends a signal to one process; one that is gone is fine.
 pub fn kill(pid: i32, signal: i32) {
     assert!(pid > 1, "a signal to pid {pid}");

@@ -1,6 +1,8 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use super::*;
 
 /// A pump between two socket pairs: the terminal's end, the runtime's end.
