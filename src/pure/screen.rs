@@ -157,7 +157,7 @@ fn process(parser: &mut vt100::Parser<Ears>, mut bytes: &[u8]) {
 const FNV_PRIME: u64 = 0x100_0000_01b3;
 
 /// A step of FNV-1a over a word instead of a byte; what would stay in the high bits then is brought down.
-fn mix(hash: u64, word: u64) -> u64 {
+pub(super) fn mix(hash: u64, word: u64) -> u64 {
     let hash = (hash ^ word.wrapping_add(1)).wrapping_mul(FNV_PRIME);
     hash ^ (hash >> 32)
 }
@@ -180,6 +180,48 @@ pub(super) fn look_of(cell: &vt100::Cell) -> u64 {
         .iter()
         .fold(0, |all, flag| all << 1 | u64::from(*flag));
     colour(cell.fgcolor()) | colour(cell.bgcolor()) << 26 | flags << 52
+}
+
+/// What a cell shows, and in how many columns. Of a character without its second half only the narrow one it was made
+/// from: the crate loses that half of one that is widened (U+FE0F) in the last column and scrolls the screen.
+#[inline(never)]
+pub(super) fn shown(screen: &vt100::Screen, row: u16, col: u16) -> Option<(&str, u16)> {
+    let cell = screen.cell(row, col)?;
+    let text = cell.contents();
+    let next = || screen.cell(row, col + 1);
+    Some(match cell.is_wide() {
+        false => (text, 1),
+        true if next().is_some_and(vt100::Cell::is_wide_continuation) => (text, 2),
+        true => {
+            let second = text.char_indices().nth(1);
+            (second.map_or(text, |(end, _)| &text[..end]), 1)
+        }
+    })
+}
+
+/// See [`Screen::row_hash`].
+fn row_hash(screen: &vt100::Screen, row: u16) -> u64 {
+    let mut hash = 0;
+    for col in 0..screen.size().1.get() {
+        let (Some(cell), Some((text, _))) = (screen.cell(row, col), shown(screen, row, col)) else {
+            continue;
+        };
+        // A cell that was never drawn looks like one with a blank in it.
+        let text = if text.is_empty() { " " } else { text };
+        for c in text.chars() {
+            hash = mix(hash, u64::from(c));
+        }
+        hash = mix(hash, look_of(cell));
+    }
+    hash
+}
+
+/// See [`Screen::hash`]. Another way to count it is another format of the handover (`redraw::fingerprint`).
+#[inline(never)]
+pub(super) fn hash(screen: &vt100::Screen) -> u64 {
+    let (row, col) = screen.cursor_position();
+    let place = mix(u64::from(row), u64::from(col));
+    (0..screen.size().0.get()).fold(place, |hash, row| mix(hash, row_hash(screen, row)))
 }
 
 /// Whether the screen is cleared (ED 2 or 3): a program that draws all of its transcript anew begins so.
@@ -264,6 +306,15 @@ impl Screen {
         bytes.extend_from_slice(self.unfinished.bytes()?);
         bytes.extend_from_slice(self.whole.held());
         Some(bytes)
+    }
+
+    /// What the drawing must keep, as a number; what is begun and not finished counts, too.
+    pub fn fingerprint(&self) -> u64 {
+        let begun = self.unfinished.bytes().into_iter().flatten();
+        let seen = redraw::fingerprint(self.parser.screen());
+        begun
+            .chain(self.whole.held())
+            .fold(seen, |seen, byte| mix(seen, u64::from(*byte)))
     }
 
     /// The rest of what an upgrade must carry.
@@ -451,31 +502,15 @@ impl Screen {
         run * 2 >= usize::from(cols)
     }
 
-    /// A number for what one row shows: its characters and their attributes. Not kept across versions of ours.
+    /// A number for what one row shows: its characters and their attributes.
     pub fn row_hash(&self, row: u16) -> u64 {
-        let screen = self.parser.screen();
-        let mut hash = 0;
-        for cell in (0..self.size().cols).filter_map(|col| screen.cell(row, col)) {
-            // A cell that was never drawn looks like one with a blank in it.
-            let text = if cell.has_contents() {
-                cell.contents()
-            } else {
-                " "
-            };
-            for c in text.chars() {
-                hash = mix(hash, u64::from(c));
-            }
-            hash = mix(hash, look_of(cell));
-        }
-        hash
+        row_hash(self.parser.screen(), row)
     }
 
     /// A number for what is shown: characters, their attributes (some dialogs mark the chosen answer by nothing but
-    /// a colour) and where the cursor stands. The same as long as nothing changes; not kept across versions of ours.
+    /// a colour) and where the cursor stands. The same as long as nothing changes.
     pub fn hash(&self) -> u64 {
-        let cursor = self.cursor();
-        let place = mix(u64::from(cursor.row), u64::from(cursor.col));
-        (0..self.size().rows).fold(place, |hash, row| mix(hash, self.row_hash(row)))
+        hash(self.parser.screen())
     }
 
     /// The same as text: what programs hand back.
