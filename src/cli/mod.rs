@@ -16,5 +16,6 @@ pub mod ps;
 pub mod reset;
 pub mod send;
 pub mod show;
+pub mod supervise;
 pub mod upgrade;
 pub mod viewing;
