@@ -387,6 +387,10 @@ mod tests {
             &mut screen(6, 20, "ab\x1b[3;4H\x1b[32m\x1b7\x1b[m\x1b[Hc"),
             "\x1b8green",
         );
+        goes_on_alike(
+            &mut screen(6, 20, "\x1b[2;4r\x1b[?6h\x1b[2;5H\x1b7\x1b[?6lc"),
+            "\x1b8there\x1b[1;1Htop",
+        );
     }
 
     #[test]

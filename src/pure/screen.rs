@@ -299,8 +299,13 @@ impl Screen {
         self.fed += 1;
     }
 
+    /// Whether there is a drawing: not in the middle of a control string that is too long to be kept.
+    pub fn can_be_drawn(&self) -> bool {
+        self.unfinished.bytes().is_some()
+    }
+
     /// The bytes that draw this screen on a blank one of its size, what is begun and not finished at their end;
-    /// `None` in the middle of a control string that is too long to be kept.
+    /// `None` if there is no drawing now.
     pub fn drawing(&self) -> Option<Vec<u8>> {
         let mut bytes = redraw::bytes(self.parser.screen());
         bytes.extend_from_slice(self.unfinished.bytes()?);

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{bytes, fingerprint, tests::seen};
 
 /// How many unless the environment says otherwise: some seconds of a debug build.
-const SCREENS: u64 = 200;
+const SCREENS: u64 = 600;
 
 /// SplitMix64.
 struct Random(u64);
