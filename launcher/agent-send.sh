@@ -6,7 +6,7 @@
 set -eu
 
 # shellcheck source=launcher/find-mosaic-agent.sh
-. "$(dirname -- "$0")/find-mosaic-agent.sh"
+. "$(dirname -- "$(readlink -f -- "$0")")/find-mosaic-agent.sh"
 
 unset message agent label
 # Each word is taken from the front, and goes to the end if it is one of `send` too.
@@ -15,6 +15,15 @@ while [ "$left" -gt 0 ]; do
     word=$1
     shift
     left=$((left - 1))
+    # getopts took -mTEXT for -m TEXT, and so do we.
+    case $word in
+        -[mtsSLH]?*)
+            value=${word#-?}
+            word=${word%"$value"}
+            set -- "$value" "$@"
+            left=$((left + 1))
+            ;;
+    esac
     case $word in
         -m | -t | -s | -S | -L | -H)
             if [ "$left" -eq 0 ]; then

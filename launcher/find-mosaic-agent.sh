@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Sourced by the shims: sets MOSAIC_AGENT to the binary they belong to.
 # Beside the shim, in the checkout's build, or on PATH - in this order. MOSAIC_AGENT_BIN overrules.
-launcher=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+launcher=$(dirname -- "$(readlink -f -- "$0")")
 MOSAIC_AGENT=
 for candidate in "${MOSAIC_AGENT_BIN:-}" "$launcher/mosaic-agent" \
     "$launcher/../bin/mosaic-agent" "$launcher/../target/release/mosaic-agent" \

@@ -4,4 +4,4 @@ set -eu
 
 # Not started but read: a message among the words stays in this process.
 # shellcheck source=launcher/agent-send.sh
-. "$(dirname -- "$0")/agent-send.sh"
+. "$(dirname -- "$(readlink -f -- "$0")")/agent-send.sh"

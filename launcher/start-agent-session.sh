@@ -4,6 +4,6 @@
 set -eu
 
 # shellcheck source=launcher/find-mosaic-agent.sh
-. "$(dirname -- "$0")/find-mosaic-agent.sh"
+. "$(dirname -- "$(readlink -f -- "$0")")/find-mosaic-agent.sh"
 
 exec "$MOSAIC_AGENT" launch "$@"

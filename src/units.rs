@@ -53,6 +53,14 @@ impl fmt::Display for AgentName {
     }
 }
 
+/// What is wrong with what is no message's id.
+pub const NO_ID: &str = "an id has 1 to 128 visible ASCII characters and no blanks";
+
+/// Whether this can be a message's id: it is printed, logged and compared, so it is short and nothing but visible ASCII.
+pub fn is_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
 /// The size of a terminal in character cells, always within 2..=1000 each way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TermSize {
@@ -103,6 +111,23 @@ impl TermSize {
             rows: one(rows, 24),
         }
     }
+}
+
+/// A smaller file of a recording would hold little more than its first screen and what waits for the disk: four
+/// times 64 KiB.
+const RECORDING_LEAST: u64 = 256 * 1024;
+
+/// Checks how many bytes a file of a recording may have.
+///
+/// # Errors
+/// One line that names the least.
+pub fn recording_size(bytes: u64) -> Result<u64, String> {
+    if bytes < RECORDING_LEAST {
+        return Err(format!(
+            "a file of a recording has at least {RECORDING_LEAST} bytes (256K), not {bytes}"
+        ));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

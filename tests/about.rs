@@ -73,6 +73,11 @@ fn every_verb_has_a_help_with_examples_a_manual_entry_and_completions() {
                     "{name} {verb}: {help}"
                 );
             }
+            assert_eq!(
+                text(&sandbox, program, &["help", &verb]),
+                text(&sandbox, program, &[&verb, "--help"]),
+                "{name} {verb}"
+            );
             let entry = format!(
                 ".SS \"{} {}",
                 name.replace('-', "\\-"),
@@ -100,14 +105,7 @@ fn every_verb_has_a_help_with_examples_a_manual_entry_and_completions() {
 #[test]
 fn the_help_of_the_tiny_binary_needs_nobody_beside_it() {
     let sandbox = Sandbox::new();
-    let alone = sandbox.path("mosaic-agent");
-    // Not written by us: a file that was open for writing in this process cannot be executed by its children.
-    let copied = std::process::Command::new("cp")
-        .arg(AGENT)
-        .arg(&alone)
-        .status();
-    assert!(copied.expect("cp runs").success());
-    let alone = alone.display().to_string();
+    let alone = sandbox.copy(AGENT, "mosaic-agent").display().to_string();
     assert!(text(&sandbox, &alone, &["--help"]).contains("stop NAME"));
     let help = text(&sandbox, &alone, &["run", "--help"]);
     assert!(

@@ -331,6 +331,64 @@ fn an_agent_in_tmux_is_attached_to_by_tmux_one_at_a_time() {
     );
 }
 
+/// The row of `a`, and what `ps` prints.
+fn row(sandbox: &Sandbox) -> (Value, String) {
+    let fleet = |args: &[&str]| {
+        let mut command = sandbox.command(FLEET);
+        command.args(args);
+        Running::start(command, &sandbox.path("out"), b"").wait(LATER)
+    };
+    let all = fleet(&["ps", "--json", "a"]).json();
+    (all["agents"][0].clone(), fleet(&["ps", "a"]).stdout)
+}
+
+#[test]
+fn whoever_has_the_session_of_an_agent_on_a_terminal_is_shown_by_ps() {
+    let sandbox = in_tmux();
+    let socket = sandbox.var("MOSAIC_TMUX_SOCKET").to_owned();
+    let tmux = |args: &[&str]| {
+        let mut command = sandbox.command("tmux");
+        command.args(["-L", &socket]).args(args);
+        Pane::start(command, (120, 40))
+    };
+    let (alone, table) = row(&sandbox);
+    assert_eq!(alone["tmux_clients"], json!([]), "{alone}");
+    assert!(!table.contains("pid "), "{table}");
+    // By `attach` from inside of tmux, which leaves no process of ours.
+    let inside = tmux(&["new-session", "-s", "desk", "/bin/sh"]);
+    until(SOON, "somebody works there", || {
+        clients(&sandbox, "desk").len() == 1
+    });
+    inside.write(format!("{FLEET} attach a\r").as_bytes());
+    inside.wait_screen("Write a message", SOON);
+    let reader = tmux(&["attach-session", "-r", "-t", "=a"]);
+    reader.wait_screen("Write a message", SOON);
+    let (watched, table) = row(&sandbox);
+    let mut seen = [(inside.pid(), false), (reader.pid(), true)];
+    seen.sort_unstable();
+    let seen = seen.map(|(pid, readonly)| json!({"pid": pid, "readonly": readonly}));
+    assert_eq!(watched["tmux_clients"], json!(seen), "{watched}");
+    assert_eq!(watched["attached_pid"], Value::Null, "{watched}");
+    for said in [
+        format!("pid {} is attached by tmux", inside.pid()),
+        format!("pid {} looks on by tmux", reader.pid()),
+    ] {
+        assert!(table.contains(&said), "{said}: {table}");
+    }
+    drop((inside, reader));
+    until(SOON, "they have left", || clients(&sandbox, "a").is_empty());
+    // From a terminal: `attach` is tmux then, one and the same process.
+    let outside = attach(&sandbox, "a", &[]);
+    outside.wait_screen("Write a message", SOON);
+    let (taken, table) = row(&sandbox);
+    let pid = outside.pid();
+    assert_eq!(taken["attached_pid"], pid, "{taken}");
+    let client = json!([{"pid": pid, "readonly": false}]);
+    assert_eq!(taken["tmux_clients"], client, "{taken}");
+    assert!(table.contains(&format!("pid {pid} is attached")), "{table}");
+    assert!(!table.contains("by tmux"), "{table}");
+}
+
 #[test]
 fn from_inside_the_same_tmux_the_client_is_switched_and_from_another_one_it_is_said_how() {
     let sandbox = in_tmux();

@@ -38,6 +38,8 @@ fn help_and_version_go_to_standard_output() {
         ["--help"].as_slice(),
         &["-h"],
         &["help"],
+        &["help", "--help"],
+        &["help", "send"],
         &[],
         &["send", "--help"],
     ] {
@@ -57,6 +59,8 @@ fn unknown_verbs_and_options_are_usage_errors_that_point_to_the_help() {
     let sandbox = Sandbox::new();
     for (args, names) in [
         (["fly"].as_slice(), "fly"),
+        (&["help", "fly"], "fly"),
+        (&["help", "run", "send"], "one verb at a time"),
         (&["--fly"], "--fly"),
         (&["status", "a", "--fly"], "--fly"),
         (&["status", "a", "b"], "b"),
@@ -84,7 +88,7 @@ fn unknown_verbs_and_options_are_usage_errors_that_point_to_the_help() {
         let output = sandbox.agent(args);
         assert_refused(&output, 2, names);
         let verb = args[0];
-        let page = match verb.starts_with("fly") || verb.starts_with('-') {
+        let page = match ["fly", "--fly", "help"].contains(&verb) {
             true => "mosaic-agent --help".to_owned(),
             false => format!("mosaic-fleet {verb} --help"),
         };

@@ -104,9 +104,8 @@ fn what_is_said_to_mend_a_directory_mends_it() {
 #[test]
 fn programs_that_do_not_belong_together_are_found_out() {
     let mut sandbox = Sandbox::new();
-    let fleet = sandbox.path("bin/mosaic-fleet");
     fs::create_dir(sandbox.path("bin")).expect("a directory in the sandbox");
-    fs::copy(FLEET, &fleet).expect("a copy");
+    let fleet = sandbox.copy(FLEET, "bin/mosaic-fleet");
     let look = |sandbox: &Sandbox| {
         let mut command = sandbox.command(&fleet);
         command.args(["doctor", "--json"]);

@@ -4,6 +4,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::libc;
 use serde_json::{Value, json};
@@ -162,20 +163,92 @@ fn all_agents_are_followed_also_those_that_come_later_and_beats_are_told_if_aske
         &sandbox,
         &["events", "--all", "--kinds", "beat,start,state"],
     );
+    // Whoever is there before the follower has looked once does not come later.
+    beat(&sandbox, &follower, "ghost", 1);
     let demo = Demo::start(sandbox, &[]);
     let wanted = ["beat", "start", "state"];
     support::until(LATER, "the new agent is followed", || {
-        let events = told(&follower.printed());
+        let mut events = told(&follower.printed());
+        events.retain(|event| event["agent"] == Demo::NAME);
         wanted.iter().all(|kind| kinds(&events).contains(kind))
     });
     let events = told(&follower.printed());
-    assert!(
-        events.iter().all(|e| e["agent"] == Demo::NAME),
-        "{events:#?}"
-    );
     let beat = events.iter().find(|e| e["kind"] == "beat").expect("seen");
     fits("event", beat);
     drop(demo);
+}
+
+/// Writes a heartbeat as a sidecar does, and waits until it is told.
+fn beat(sandbox: &Sandbox, follower: &Running, agent: &str, seq: u32) -> Duration {
+    let file = sandbox.heartbeat_path(agent);
+    let beside = file.with_extension("hb.new");
+    let text = format!("ts=2026-11-20T09:30:15Z\nv=1\nseq={seq}\n");
+    std::fs::write(&beside, text).expect("a file in the sandbox");
+    std::fs::rename(&beside, &file).expect("it is renamed");
+    support::until(LATER, &format!("beat {seq} of {agent} is told"), || {
+        let events = told(&follower.printed());
+        events
+            .iter()
+            .any(|e| e["agent"] == agent && e["seq"] == seq)
+    })
+}
+
+#[test]
+fn a_heartbeat_that_comes_is_told_at_once() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.run_dir()).expect("a directory");
+    let follower = fleet(&sandbox, &["events", "--all", "--kinds", "beat"]);
+    beat(&sandbox, &follower, "first", 1);
+    // Whoever looks once a second needs half a second on average, whatever these fall upon.
+    let mut took: Vec<Duration> = (0..9)
+        .map(|n| {
+            let agent = format!("agent{}", n / 2);
+            beat(&sandbox, &follower, &agent, n)
+        })
+        .collect();
+    took.sort();
+    assert!(took[4] < Duration::from_millis(250), "{took:?}");
+}
+
+#[test]
+fn a_directory_that_comes_later_and_one_that_was_replaced_are_found() {
+    let sandbox = Sandbox::new();
+    let follower = fleet(&sandbox, &["events", "--all", "--kinds", "beat"]);
+    // Its threads are there: the one that looks out has found no directory.
+    let threads = format!("/proc/{}/task", follower.pid());
+    support::until(SOON, "it looks out", || {
+        std::fs::read_dir(&threads).is_ok_and(|threads| threads.count() > 1)
+    });
+    for n in 1..=3 {
+        std::fs::create_dir_all(sandbox.run_dir()).expect("a directory");
+        beat(&sandbox, &follower, "agent", n);
+        std::fs::remove_dir_all(sandbox.run_dir()).expect("it is removed");
+    }
+}
+
+#[test]
+fn the_next_sidecar_of_an_agent_is_followed_from_its_first_heartbeat_on() {
+    let mut demo = Demo::ready(&[]);
+    let follower = fleet(&demo.sandbox, &["events", "--all", "--kinds", "gone,back"]);
+    let mut took = Vec::new();
+    for n in 1..=5 {
+        let count = |kind: &str| {
+            let events = told(&follower.printed());
+            kinds(&events).iter().filter(|k| **k == kind).count()
+        };
+        demo.wait_ready();
+        kill(demo.pane.pid(), libc::SIGKILL);
+        demo.pane.wait_exit(SOON);
+        support::until(LATER, "gone is told", || count("gone") == n);
+        let beat = std::fs::read(demo.sandbox.heartbeat_path(Demo::NAME)).ok();
+        demo.pane = Pane::run(&demo.sandbox, Demo::NAME, &[FLEET, "demo-tui"]);
+        support::until(SOON, "its first heartbeat", || {
+            std::fs::read(demo.sandbox.heartbeat_path(Demo::NAME)).ok() != beat
+        });
+        took.push(support::until(LATER, "back is told", || count("back") == n));
+    }
+    took.sort();
+    assert!(took[2] < Duration::from_millis(250), "{took:?}");
 }
 
 #[test]

@@ -211,11 +211,118 @@ fn a_connection_that_breaks_behind_the_message_leaves_its_fate_unknown() {
         (&"m-7".into(), &"box".into())
     );
     let reason = receipt.json["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("verify demo --id m-7"), "{reason}");
+    assert!(
+        reason.contains("verify -H ann@box demo --id m-7"),
+        "{reason}"
+    );
     assert_eq!(far::calls(&hosts.here).len(), 1);
     // An id of its own where none was given: what is told to do must be possible.
     let lost = Receipt::of(hosts.send(&["--verify", "--json"], "hello"));
     assert!(!lost.json["id"].as_str().unwrap_or_default().is_empty());
+}
+
+// ---------------------------------------------------------------- what became of a message there
+
+#[test]
+fn a_message_there_is_asked_for_by_any_part_of_its_text_through_a_real_sshd() {
+    let mut hosts = TwoHosts::new();
+    if let Err(why) = far::real(&mut hosts.here, &hosts.there.sandbox) {
+        return skip("verify through sshd", &why);
+    }
+    hosts.name = "box";
+    for (n, message) in HOSTILE.iter().enumerate() {
+        let id = format!("m-{n}");
+        let sent = hosts.send(&["--verify", "--id", &id], message);
+        assert_eq!(sent.code, 0, "{message:?}: {sent:?}");
+        hosts.there.wait_ready();
+    }
+    let host = hosts.there.sandbox.status("demo")["host"].clone();
+    for (n, message) in HOSTILE.iter().enumerate() {
+        let args = ["verify", "-H", "box", "--json", "demo"];
+        let by_text = [&args[..], &["--since", "10m", "--contains", message]].concat();
+        let by_pipe = [&args[..], &["-"]].concat();
+        let id = format!("m-{n}");
+        let by_id = [&args[..], &["--id", &id]].concat();
+        for asked in [
+            hosts.here.agent(&by_text),
+            hosts.here.agent(&by_id),
+            hosts
+                .here
+                .start_with(&by_pipe, format!("{message}\n").as_bytes())
+                .wait(LATER),
+        ] {
+            assert_eq!(asked.code, 0, "{message:?}: {asked:?}");
+            let receipt = Receipt::of(asked);
+            receipt.must_be("accepted");
+            assert_eq!(receipt.json["id"], id.as_str(), "{message:?}");
+            assert_eq!(receipt.json["host"], host);
+        }
+    }
+    for sandbox in [&hosts.here, &hosts.there.sandbox] {
+        assert!(!sandbox.path("home/pwned").exists());
+    }
+    // No text of them was in the words that ssh was given.
+    let calls = far::calls(&hosts.here).concat();
+    for part in ["quoted", "touch", "indented", "EOF", "äöü"] {
+        assert!(!calls.contains(part), "{part}: {calls}");
+    }
+}
+
+#[test]
+fn what_the_other_side_says_of_a_message_is_the_answer() {
+    let mut hosts = TwoHosts::new();
+    far::pretended(
+        &mut hosts.here,
+        &hosts.there.sandbox,
+        "sh",
+        "Welcome to box!",
+    );
+    let verify = |more: &[&str]| {
+        let args = [&["verify", "-H", "ann@box"], more].concat();
+        hosts.here.agent(&args)
+    };
+    let ghost = verify(&["ghost", "--id", "m-1"]);
+    assert_eq!(ghost.code, 3, "{ghost:?}");
+    assert!(ghost.stdout.starts_with("gone: "), "{ghost:?}");
+    let never = verify(&["demo", "--contains", "never sent"]);
+    assert_eq!(never.code, 7, "{never:?}");
+    assert!(never.stdout.starts_with("unknown: "), "{never:?}");
+    hosts.there.submit("typed by hand");
+    let by_text = ["demo", "--contains", "typed by hand", "-q"];
+    support::until(support::SOON, "it is known there", || {
+        let there = &hosts.there.sandbox;
+        there.agent(&[&["verify"], &by_text[..]].concat()).code == 0
+    });
+    let typed = verify(&by_text);
+    assert_eq!((typed.code, typed.stdout.as_str()), (0, ""), "{typed:?}");
+    let refused = verify(&["demo", "--contains", "\n"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+}
+
+#[test]
+fn an_ssh_that_fails_proves_nothing_about_a_message() {
+    let mut here = Sandbox::new();
+    let verify = |here: &Sandbox| here.agent(&["verify", "-H", "ann@box", "demo", "--id", "m-1"]);
+    far::script(&mut here, "echo 'ssh: no route' >&2\nexit 255\n");
+    let failed = verify(&here);
+    assert_eq!(failed.code, 7, "{failed:?}");
+    assert!(failed.stderr.contains("ssh: no route"), "{failed:?}");
+    for part in [
+        "unknown: ",
+        "nobody was asked",
+        "ssh ann@box true",
+        "id=m-1",
+    ] {
+        assert!(failed.stdout.contains(part), "{part:?}: {failed:?}");
+    }
+    far::script(&mut here, "echo mosaic-send/1\ncat >/dev/null\nexit 255\n");
+    let lost = verify(&here);
+    assert_eq!(lost.code, 7, "{lost:?}");
+    assert!(lost.stdout.contains("ask again"), "{lost:?}");
+    far::script(&mut here, "echo mosaic-send/1\ncat >/dev/null\nexit 127\n");
+    let missing = verify(&here);
+    assert_eq!(missing.code, 69, "{missing:?}");
+    assert_eq!(far::calls(&here).len(), 3);
 }
 
 #[test]
@@ -224,6 +331,8 @@ fn what_is_no_host_is_refused_before_anything_is_started() {
     far::script(&mut here, "exit 0\n");
     for host in ["-oProxyCommand=touch pwned", "", "a b", "box;x", "$(x)@box"] {
         let refused = here.agent(&["send", "-H", host, "demo", "-m", "x"]);
+        assert_eq!(refused.code, 2, "{host:?}: {refused:?}");
+        let refused = here.agent(&["verify", "-H", host, "demo", "--id", "m-1"]);
         assert_eq!(refused.code, 2, "{host:?}: {refused:?}");
     }
     let refused = here.agent(&["send", "-H", "box", "-L", "a\nb", "demo", "-m", "x"]);

@@ -48,10 +48,7 @@ impl Agent {
     #[track_caller]
     fn demo(options: &[&str]) -> (Agent, Log) {
         let sandbox = Sandbox::new();
-        let program = sandbox.path("nameless");
-        if fs::hard_link(FLEET, &program).is_err() {
-            fs::copy(FLEET, &program).expect("a copy of the demo");
-        }
+        let program = sandbox.copy(FLEET, "nameless");
         let log = sandbox.path("demo.log");
         let (program, path) = (program.display().to_string(), log.display().to_string());
         let command = [&[&program, "demo-tui", "--log", &path], options].concat();
@@ -197,7 +194,7 @@ fn a_shell_is_judged_truly() {
     send("busy, hold", &command, &[]);
     send(
         "idle, a command that runs on",
-        &|t| format!("{}; sleep 3", command(t)),
+        &|t| format!("{}; sleep 6", command(t)),
         &[],
     );
     send("busy, refuse", &command, &["--when", "busy=refuse"]).must_be("busy");
@@ -327,6 +324,10 @@ fn gemini_is_judged_truly() {
     let mut send = |scene: &'static str, text: &dyn Fn(&str) -> String, how: &How| {
         let receipt = rig.send(&text(&table.token()), how);
         table.add(scene, &receipt.verdict, receipt.typed);
+        if receipt.verdict == "draft" {
+            // A gemini that has no time takes Enter for a new line of the paste. The next scene begins without it.
+            rig.press(&["C-c"]);
+        }
         receipt
     };
     let plain = How::default();

@@ -543,14 +543,8 @@ fn mosaic_agent_hands_hooks_to_the_mosaic_fleet_beside_it() {
     assert_eq!(sandbox.agent(&["hooks", "dance"]).code, 2);
     assert_eq!(sandbox.agent(&["hooks", "install", "nobody"]).code, 2);
     // Alone in a directory, and nothing on PATH.
-    let alone = sandbox.path("alone/mosaic-agent");
     fs::create_dir(sandbox.path("alone")).expect("a directory");
-    // By another process: a test beside this one that forks would hold our descriptor, and the file were busy.
-    let copied = std::process::Command::new("cp")
-        .arg(AGENT)
-        .arg(&alone)
-        .status();
-    assert!(copied.is_ok_and(|status| status.success()));
+    let alone = sandbox.copy(AGENT, "alone/mosaic-agent");
     sandbox.env("PATH", "/nowhere");
     let mut command = sandbox.command(&alone);
     command.args(["hooks", "status"]);

@@ -739,6 +739,9 @@ fn a_sender_may_refuse_to_wait_for_a_turn() {
     demo.sandbox.wait_state(Demo::NAME, "busy");
     demo.send("second", &["--when", "busy=refuse"])
         .must_be("busy");
+    // Also who does not wait for the verdict is told, and not that it is kept.
+    demo.ask("send", &["-m", "third", "--when", "busy=refuse"])
+        .must_be("busy");
     assert_eq!(demo.log.taken(), ["first slow=30"]);
 }
 

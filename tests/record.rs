@@ -32,6 +32,9 @@ fn read(path: &Path) -> (Value, Vec<(f64, String, String)>) {
     (header, events.collect())
 }
 
+/// The first line of a recording that an agent has made before.
+const OURS: &str = "{\"version\":3,\"term\":{\"cols\":80,\"rows\":24},\"timestamp\":1,\"mosaic\":{\"runtime\":\"sh\"}}\n";
+
 fn of(events: &[(f64, String, String)], code: &str) -> Vec<String> {
     let these = events.iter().filter(|event| event.1 == code);
     these.map(|event| event.2.clone()).collect()
@@ -198,8 +201,8 @@ fn nobody_below_an_agent_records_it() {
 fn a_full_file_is_put_aside_and_each_of_them_plays_by_itself() {
     let sandbox = Sandbox::new();
     let cast = sandbox.path("a.cast");
-    fs::write(&cast, "what was there").expect("a file");
-    let mut pane = shell(&sandbox, &cast, &["--record-max=1"]);
+    fs::write(&cast, OURS).expect("a recording of before");
+    let mut pane = shell(&sandbox, &cast, &["--record-max=262144"]);
     for n in 0..12 {
         pane.write(format!("seq -f 'part {n} %06.0f' 1 20000; echo done {n}\n").as_bytes());
         pane.wait_screen(&format!("done {n}"), LATER);
@@ -243,7 +246,7 @@ fn a_recording_that_cannot_go_on_ends_and_the_agent_does_not() {
     let sandbox = Sandbox::new();
     let dir = sandbox.path("tapes");
     fs::create_dir(&dir).expect("a directory");
-    let pane = shell(&sandbox, &dir.join("a.cast"), &["--record-max=1"]);
+    let pane = shell(&sandbox, &dir.join("a.cast"), &["--record-max=262144"]);
     fs::remove_dir_all(&dir).expect("it is removed");
     pane.write(b"seq 1 50000; echo still here\n");
     pane.wait_screen("still here", LATER);
@@ -285,6 +288,118 @@ fn it_goes_on_over_an_upgrade() {
     let first = demo.sandbox.path("a.cast.1");
     assert!(text_of(&demo.sandbox, &first).contains("before"));
     assert_eq!(demo.sandbox.status(Demo::NAME)["recording"]["file"], path);
+}
+
+/// Where that file is put aside to.
+fn numbered(file: &Path, n: &str) -> PathBuf {
+    PathBuf::from(format!("{}.{n}", file.display()))
+}
+
+#[test]
+fn a_file_that_is_no_recording_is_left_alone_and_the_recording_that_is_being_made_goes_on() {
+    let demo = Demo::ready(&[]);
+    let sandbox = &demo.sandbox;
+    let start = |file: &Path| {
+        let file = file.to_str().expect("a path");
+        fleet(sandbox, &["record", Demo::NAME, "start", "--file", file])
+    };
+    let running = sandbox.path("running.cast");
+    assert_eq!(start(&running).code, 0);
+    let notes = sandbox.path("notes");
+    fs::write(&notes, "what was there").expect("a file");
+    let theirs = sandbox.path("theirs.cast");
+    let other = "{\"version\": 2, \"width\": 80, \"height\": 24}\n";
+    fs::write(&theirs, other).expect("a file");
+    let link = sandbox.path("link");
+    std::os::unix::fs::symlink(&notes, &link).expect("a link");
+    for file in [&notes, &theirs, &link] {
+        let refused = start(file);
+        assert_eq!(refused.code, 78, "{refused:?}");
+        let said = format!("{} is left as it is", file.display());
+        assert!(refused.stderr.contains(&said), "{refused:?}");
+        assert!(refused.stderr.contains("another file"), "{refused:?}");
+        assert!(!numbered(file, "1").exists());
+    }
+    // Those that would be overwritten by the next ones count as well.
+    let free = sandbox.path("free.cast");
+    let fourth = numbered(&free, "4");
+    fs::write(&fourth, "mine").expect("a file");
+    let refused = start(&free);
+    assert_eq!(refused.code, 78, "{refused:?}");
+    assert!(
+        refused.stderr.contains("free.cast.4 is left"),
+        "{refused:?}"
+    );
+    assert!(!free.exists());
+    let text = |file: &Path| fs::read_to_string(file).expect("it is there");
+    assert_eq!(
+        [&notes, &theirs, &link, &fourth].map(|file| text(file)),
+        ["what was there", other, "what was there", "mine"]
+    );
+    let status = sandbox.status(Demo::NAME);
+    assert_eq!(status["recording"]["file"], running.display().to_string());
+    assert_eq!(status["warnings"], json!([]), "{status}");
+    demo.send("still recorded", &[]).must_be("accepted");
+    until(SOON, "the recording goes on", || {
+        text_of(sandbox, &running).contains("still recorded")
+    });
+    // An empty file holds nothing of anybody's, and a recording of ours is put aside.
+    fs::write(&notes, "").expect("a file");
+    fs::write(&theirs, OURS).expect("a file");
+    for file in [&notes, &theirs] {
+        let started = start(file);
+        assert_eq!(started.code, 0, "{started:?}");
+        assert!(text(file).starts_with("{\"version\":3,"));
+    }
+    assert_eq!(text(&numbered(&notes, "1")), "");
+    assert_eq!(text(&numbered(&theirs, "1")), OURS);
+}
+
+#[test]
+fn a_size_below_the_least_is_refused_with_the_least_named() {
+    let demo = Demo::ready(&[]);
+    let file = demo.sandbox.path("a.cast");
+    let path = file.to_str().expect("a path");
+    let start = ["record", Demo::NAME, "start", "--file", path, "--max-size"];
+    for size in ["1K", "0", "262143", "255K"] {
+        let refused = fleet(&demo.sandbox, &[&start[..], &[size]].concat());
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("at least 262144"), "{refused:?}");
+    }
+    let run = ["run", "--record-max", "262143", "sh", "--", "/bin/true"];
+    let refused = demo.sandbox.agent(&run);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("at least 262144"), "{refused:?}");
+    // The sidecar believes no caller.
+    let mut client = Client::greeted(&demo.sandbox.socket(Demo::NAME));
+    let answer = client.ask(&json!({"op": "record", "path": path, "max_bytes": 262_143}));
+    assert_eq!(answer["error"], "bad_field", "{answer}");
+    assert_eq!(answer["exit"], 2, "{answer}");
+    assert!(!file.exists());
+    let started = fleet(&demo.sandbox, &[&start[..], &["256K"]].concat());
+    assert_eq!(started.code, 0, "{started:?}");
+}
+
+#[test]
+fn a_run_that_cannot_be_recorded_runs_and_warns() {
+    let sandbox = Sandbox::new();
+    let notes = sandbox.path("notes");
+    fs::write(&notes, "what was there").expect("a file");
+    let mut run = sandbox.command(AGENT);
+    run.arg("run").arg(format!("--record={}", notes.display()));
+    run.args(["sh", "--", "/bin/sh", "-c", "echo the shell; sleep 60"]);
+    let pane = Pane::start(run, (60, 15));
+    pane.wait_screen("the shell", SOON);
+    let status = sandbox.status("sh");
+    assert!(status.get("recording").is_none(), "{status}");
+    let warned = status["warnings"][0].as_str().unwrap_or_default();
+    assert!(
+        warned.contains("nothing is recorded") && warned.contains("notes is left as it is"),
+        "{status}"
+    );
+    let left = fs::read_to_string(&notes).expect("it is there");
+    assert_eq!(left, "what was there");
+    assert!(!sandbox.path("notes.1").exists());
 }
 
 #[test]

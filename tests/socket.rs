@@ -172,6 +172,13 @@ fn garbage_is_answered_with_a_word_and_the_connection_goes_on() {
         client.send(format!("{garbage}\n").as_bytes());
         let answer = client.line(SOON).expect("an answer");
         assert_eq!(answer["error"], "bad_json", "{garbage}: {answer}");
+        fits("error", &answer);
+        assert_eq!(answer["agent"], Demo::NAME);
+    }
+    for (field, value) in [("when_busy", "maybe"), ("when_draft", "hold"), ("id", "")] {
+        let answer = client.ask(&json!({"op": "send", "text": "hi", field: value}));
+        assert_eq!(answer["error"], "bad_field", "{field}: {answer}");
+        fits("error", &answer);
     }
     client.send(b"{\"op\":\"\xff\"}\n\n   \n");
     assert_eq!(client.line(SOON).expect("an answer")["error"], "bad_json");
@@ -238,6 +245,28 @@ fn clients_that_never_read_or_never_speak_cost_nobody_else_anything() {
     let receipt = demo.send("still here", &[]);
     receipt.must_be("accepted");
     drop(silent);
+}
+
+#[test]
+fn one_client_too_many_is_told_so_by_the_agent_it_came_to() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(4_096), hard).expect("a higher limit");
+    let demo = Demo::ready(&[]);
+    let socket = demo.sandbox.socket(Demo::NAME);
+    // As many as docs/protocol.md allows, accepted in the order in which they came.
+    let silent: Vec<Client> = (0..1_100).map(|_| Client::greeted(&socket)).collect();
+    let mut refused = Client::connect(&socket);
+    let answer = refused.line(SOON).expect("an answer");
+    fits("error", &answer);
+    assert_eq!(answer["error"], "overloaded", "{answer}");
+    assert_eq!(answer["exit"], LATER_CODE, "{answer}");
+    assert_eq!(answer["agent"], Demo::NAME, "{answer}");
+    drop(silent);
+    until(SOON, "there is room again", || {
+        let line = Client::connect(&socket).line(SOON);
+        line.is_some_and(|line| line["schema"] == "mosaic.hello/1")
+    });
 }
 
 #[test]

@@ -213,13 +213,13 @@ fn without_mosaic_fleet_it_is_69_and_says_what_to_install() {
     let mut sandbox = Sandbox::new();
     let alone = sandbox.path("alone");
     std::fs::create_dir(&alone).expect("a directory in the sandbox");
-    std::fs::copy(AGENT, alone.join("mosaic-agent")).expect("a copy");
+    let agent = sandbox.copy(AGENT, "alone/mosaic-agent");
     sandbox.env("PATH", "/usr/bin:/bin");
     for args in [
         ["launch", "--supervise", "coder0"].as_slice(),
         &["units", "status"],
     ] {
-        let mut command = sandbox.command(alone.join("mosaic-agent"));
+        let mut command = sandbox.command(&agent);
         command.args(args);
         let output = Running::start(command, &sandbox.path("out"), b"").wait(SOON);
         assert_eq!(output.code, 69, "{output:?}");

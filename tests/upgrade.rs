@@ -13,14 +13,7 @@ use support::{pid_is_alive, until};
 
 /// Another file with the same program in it.
 fn next_binary(sandbox: &Sandbox) -> PathBuf {
-    let path = sandbox.path("mosaic-agent-next");
-    // Not written by us: a file that was open for writing in this process cannot be executed by its children.
-    let copied = std::process::Command::new("cp")
-        .arg(AGENT)
-        .arg(&path)
-        .status();
-    assert!(copied.expect("cp runs").success());
-    path
+    sandbox.copy(AGENT, "mosaic-agent-next")
 }
 
 fn upgrade(sandbox: &Sandbox, name: &str, to: &Path, options: &[&str]) -> Output {

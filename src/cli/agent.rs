@@ -8,7 +8,7 @@ use lexopt::prelude::*;
 use super::agent_help::{OF_FLEET, OWN};
 use super::help;
 use crate::failure::{Failure, exit};
-use crate::units::{AgentName, TermSize};
+use crate::units::{AgentName, TermSize, recording_size};
 
 /// What `run` was asked for.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     match verb.as_str() {
-        "help" => Ok(Verb::Overview),
+        "help" => read_help(&mut parser),
         "run" => read_run(&mut parser),
         "hook" => read_hook(&mut parser),
         other if help::find(OF_FLEET, other).is_some() => {
@@ -108,9 +108,29 @@ fn page(verb: &str) -> Verb {
     Verb::Page(help::find(OWN, verb).unwrap_or_default())
 }
 
+/// `help VERB` is `VERB --help`.
+fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
+    let mut words = parser.raw_args()?;
+    let Some(verb) = words.next() else {
+        return Ok(Verb::Overview);
+    };
+    match words.next() {
+        None => read(lexopt::Parser::from_args([verb, "--help".into()])),
+        Some(other) => Err(format!("one verb at a time, and not {other:?}").into()),
+    }
+}
+
 fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let mut options = RunOptions::default();
-    while let Some(arg) = parser.next()? {
+    loop {
+        // Everything after `--` is the command, options of it included; ours stand before it, on either side of the name.
+        if let Some(mut rest) = parser.try_raw_args()
+            && rest.next_if(|word| word == "--").is_some()
+        {
+            options.command = rest.collect();
+            break;
+        }
+        let Some(arg) = parser.next()? else { break };
         match arg {
             Long("handoff") => options.handoff = Some(PathBuf::from(parser.value()?)),
             Long("take-over") => options.take_over = Some(parser.value()?.parse()?),
@@ -121,17 +141,12 @@ fn read_run(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
                 options.record.path = Some(parser.optional_value().unwrap_or_default().into());
             }
             Long("record-input") => options.record.input = true,
-            Long("record-max") => options.record.max = Some(parser.value()?.parse()?),
+            Long("record-max") => {
+                options.record.max = Some(recording_size(parser.value()?.parse()?)?);
+            }
             Long("help") | Short('h') => return Ok(page("run")),
             Value(name) if options.name.is_none() => {
                 options.name = Some(agent(name)?);
-                // Everything after `--` is the command, options of it included.
-                if let Some(mut rest) = parser.try_raw_args()
-                    && rest.peek().is_some_and(|a| a == "--")
-                {
-                    rest.next();
-                    options.command = rest.collect();
-                }
             }
             other => return Err(other.unexpected()),
         }
@@ -173,8 +188,31 @@ mod tests {
     }
 
     #[test]
+    fn options_of_run_stand_on_either_side_of_the_name_and_the_name_may_come_from_elsewhere() {
+        for (line, name) in [
+            ("run --size 90x30 demo -- pi -x", Some("demo")),
+            ("run demo --size=90x30 -- pi -x", Some("demo")),
+            ("run --size 90x30 -- pi -x", None),
+        ] {
+            let Ok(Verb::Run(run)) = verb(line) else {
+                panic!("not a run: {line}")
+            };
+            assert_eq!(run.name.as_ref().map(AgentName::as_str), name, "{line}");
+            assert_eq!(run.command, ["pi", "-x"], "{line}");
+            assert_eq!(run.size, TermSize::parse("90x30").ok(), "{line}");
+        }
+    }
+
+    #[test]
     fn wrong_words_are_usage_errors_and_nothing_else() {
-        for line in ["fly", "run a b", "run a/b", "run --nope a"] {
+        for line in [
+            "fly",
+            "run a b",
+            "run a/b",
+            "run --nope a",
+            "help fly",
+            "help run send",
+        ] {
             match verb(line) {
                 Err(failure) => assert_eq!(failure.exit, exit::USAGE, "{line}"),
                 Ok(verb) => panic!("{line}: {verb:?}"),
@@ -190,9 +228,18 @@ mod tests {
                 panic!("{v} has no help")
             };
             assert_eq!(page, *line);
+            let asked = verb(&format!("help {v}"));
+            assert!(
+                matches!(asked, Ok(Verb::Page(page)) if page == *line),
+                "{v}"
+            );
         }
         for line in OF_FLEET {
             let v = help::verb(line);
+            assert!(
+                matches!(verb(&format!("help {v}")), Ok(Verb::OfFleet(args)) if args == [v, "--help"]),
+                "{v}"
+            );
             assert!(
                 matches!(verb(v), Ok(Verb::OfFleet(args)) if args == [v]),
                 "{v}"

@@ -10,7 +10,7 @@ pub const OWN: &[&str] = &[
 pub const OF_FLEET: &[&str] = &[
     "mosaic-agent launch NAME: make the tmux session that runs `run NAME`; idempotent",
     "mosaic-agent send NAME [-m TEXT | -f FILE | -]: type a message, tell what became of it",
-    "mosaic-agent verify NAME (--id ID | --contains TEXT): the verdict of a message, whoever typed it",
+    "mosaic-agent verify NAME (--id ID | --contains TEXT | -): the verdict of a message, whoever typed it",
     "mosaic-agent status NAME: what the agent is doing, and why we think so",
     "mosaic-agent probe NAME: the same, after a fresh look at its processes; also writes a heartbeat",
     "mosaic-agent explain (NAME | --cast FILE.cast): which rules fire on a screen, and why the state is what it is",

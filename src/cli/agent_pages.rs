@@ -12,7 +12,7 @@ Examples
   mosaic-agent status coder0                         what it is doing, and why we think so
   mosaic-agent run demo -- mosaic-fleet demo-tui     be the sidecar, here, in this terminal
 
-Verbs (VERB --help has the options and examples)
+Verbs (VERB --help, or help VERB, has the options and examples)
 ";
 
 /// What stands between the two lists.
@@ -22,6 +22,7 @@ pub const OF_FLEET_TITLE: &str = "\nVerbs of mosaic-fleet, which is called for t
 pub const TAIL: &str = "
 Options
   --schema [THING]    print the schema of a JSON document; without THING, which there are
+                      (VERB --schema: of what that verb prints with --json)
   -V, --version       print the version
   -h, --help          print this
 

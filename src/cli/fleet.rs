@@ -9,8 +9,9 @@ use lexopt::prelude::*;
 use super::fleet_pages::{FOR_UNITS, FOR_UNITS_TITLE, HEAD, PAGES, TAIL};
 use super::help;
 use super::send::{self, seconds};
+use super::tell::Tell;
 use super::{agent_help, agent_pages};
-use super::{past, show, viewing};
+use super::{past, schema, show, viewing};
 use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
@@ -64,8 +65,8 @@ pub enum Verb {
         name: AgentName,
         /// How long a running turn may go on; the usual time if not given.
         turn: Option<Duration>,
-        /// As JSON.
-        json: bool,
+        /// What to print.
+        tell: Tell,
     },
     /// The same, and start it again.
     Restart {
@@ -73,8 +74,8 @@ pub enum Verb {
         name: AgentName,
         /// As for `Stop`.
         turn: Option<Duration>,
-        /// As JSON.
-        json: bool,
+        /// What to print.
+        tell: Tell,
     },
     /// Tell what has happened.
     Past(past::Verb),
@@ -206,6 +207,9 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
     if asks && verb != "demo-tui" {
         return Ok(Verb::Help(page.into()));
     }
+    if let Some(thing) = schema::of_verb(&verb).filter(|_| schema::is_asked(&args)) {
+        return Ok(Verb::Schema(Some(thing.into())));
+    }
     let mut parser = lexopt::Parser::from_args(args);
     match verb.as_str() {
         "demo-tui" => Ok(Verb::DemoTui(parser.raw_args()?.collect())),
@@ -323,21 +327,23 @@ fn read_agent(parser: &mut lexopt::Parser) -> Result<AgentName, lexopt::Error> {
 }
 
 fn read_stop(parser: &mut lexopt::Parser, verb: &str, page: &str) -> Result<Verb, lexopt::Error> {
-    let (mut name, mut turn, mut json) = (None, None, false);
+    let (mut name, mut turn, mut json, mut quiet) = (None, None, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("timeout") => turn = Some(seconds(&parser.value()?.string()?)?),
             Long("now") => turn = Some(Duration::ZERO),
             Long("json") => json = true,
+            Long("quiet") | Short('q') => quiet = true,
             Long("help") | Short('h') => return Ok(Verb::Help(page.into())),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             other => return Err(other.unexpected()),
         }
     }
     let name = name.ok_or("which agent? A name is missing")?;
+    let tell = Tell::of(json, quiet);
     Ok(match verb {
-        "stop" => Verb::Stop { name, turn, json },
-        _ => Verb::Restart { name, turn, json },
+        "stop" => Verb::Stop { name, turn, tell },
+        _ => Verb::Restart { name, turn, tell },
     })
 }
 
@@ -359,21 +365,22 @@ fn read_units(parser: &mut lexopt::Parser, page: &str) -> Result<Verb, lexopt::E
     Ok(Verb::Units { verb, force, json })
 }
 
-/// `help`, `help VERB`, and `help mosaic-agent [VERB]`, which that program asks for.
+/// `help`, `help VERB` (that is `VERB --help`), and `help mosaic-agent [VERB]`, which that program asks for.
 fn read_help(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {
     let words: Vec<OsString> = parser.raw_args()?.collect();
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let (found, verb) = match &words[..] {
-        [] => return Ok(Verb::Help(overview())),
-        [program] if program == "mosaic-agent" => return Ok(Verb::Help(agent_overview())),
-        [verb] => (page(verb), verb),
+    match &words[..] {
+        [] => Ok(Verb::Help(overview())),
+        [program] if program == "mosaic-agent" => Ok(Verb::Help(agent_overview())),
+        [verb] => read(lexopt::Parser::from_args([verb.as_ref(), "--help"])),
         [program, verb] if program == "mosaic-agent" => {
-            (help::find(agent_pages::PAGES, verb), verb)
+            let found = help::find(agent_pages::PAGES, verb)
+                .or_else(|| page(verb))
+                .ok_or_else(|| format!("there is no verb {verb:?}"))?;
+            Ok(Verb::Help(found.into()))
         }
-        [_, other, ..] => return Err(format!("one verb at a time, and not {other:?}").into()),
-    };
-    let found = found.ok_or_else(|| format!("there is no verb {verb:?}"))?;
-    Ok(Verb::Help(found.into()))
+        [_, other, ..] => Err(format!("one verb at a time, and not {other:?}").into()),
+    }
 }
 
 fn read_schema(parser: &mut lexopt::Parser) -> Result<Verb, lexopt::Error> {

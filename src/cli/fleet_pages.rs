@@ -11,7 +11,7 @@ Examples
   mosaic-fleet doctor              what is wrong with this installation, and what mends it
   mosaic-fleet demo-tui            an agent-like TUI of our own: no account, no network
 
-Verbs (VERB --help has the options and examples)
+Verbs (VERB --help, or help VERB, has the options and examples)
 ";
 
 /// What stands between the two lists.
@@ -21,6 +21,7 @@ pub const FOR_UNITS_TITLE: &str = "\nVerbs for the units\n";
 pub const TAIL: &str = "
 Options
   --schema [THING]    print the schema of a JSON document; without THING, which there are
+                      (VERB --schema: of what that verb prints with --json)
   -V, --version       print the version
   -h, --help          print this
 
@@ -37,6 +38,7 @@ pub const PAGES: &[&str] = &[
 
 Options
   --json              as JSON
+  -q, --quiet         print nothing; the exit code says whether its sidecar answers
 
 Examples
   mosaic-fleet status coder0
@@ -46,6 +48,7 @@ Examples
 
 Options
   --json              as JSON
+  -q, --quiet         print nothing; the exit code says whether its sidecar answers
 
 Examples
   mosaic-fleet probe coder0
@@ -54,7 +57,7 @@ Examples
 
 Options
   --json              as JSON
-  --cast FILE         of a recorded screen
+  --cast FILE         of a recorded screen; -: on standard input
   --at SECONDS        at this moment of it; at its end if not given
   --runtime RUNTIME   the runtime in it, if the recording does not say
 
@@ -128,6 +131,7 @@ Options
   --timeout SECONDS   how long a running turn may go on (30)
   --now               not at all
   --json              every step as JSON
+  -q, --quiet         print nothing when all is well
 
 Examples
   mosaic-fleet stop coder0
@@ -139,6 +143,7 @@ Options
   --timeout SECONDS   how long a running turn may go on (30)
   --now               not at all
   --json              every step as JSON
+  -q, --quiet         print nothing when all is well
 
 Examples
   mosaic-fleet restart coder0
@@ -147,7 +152,7 @@ Examples
 
 Options
   -m, --message TEXT  the message
-  -f, --file FILE     the message is in a file; -: on standard input
+  -f, --file FILE     the message is in a file; - (also alone): on standard input
   --verify            wait for the verdict (else: hand over, and ask `verify` later)
   --timeout SECONDS   how long it may wait for its turn (30; a day without --verify)
   --from LABEL        who writes, for the preamble (host, and agent or user)
@@ -169,18 +174,21 @@ Examples
   mosaic-fleet send --id build-17 --when busy=refuse coder0 -f report.txt
   mosaic-fleet send -H ann@box --verify coder0 -m 'the build is broken'
 ",
-    "mosaic-fleet verify NAME (--id ID | --contains TEXT): the verdict of a message, whoever typed it
+    "mosaic-fleet verify NAME (--id ID | --contains TEXT | -): the verdict of a message, whoever typed it
 
 Options
   --id ID             the message with this id
-  --contains TEXT     the newest message with this in it
-  --since WHEN        only after this: 90s, 10m or 2h ago, or an RFC 3339 moment
+  --contains TEXT     the newest message with this in it; -: with what is on standard input
+  --since WHEN        only after this: 90s, 10m, 2h or 3d ago, or an RFC 3339 moment
+  -H, --host USER@HOST
+                      of the agent of that name there, over ssh (docs/sending.md)
   --json              print the receipt as JSON
   -q, --quiet         print nothing; the exit code says it
 
 Examples
   mosaic-fleet verify coder0 --id build-17
   mosaic-fleet verify coder0 --contains 'run the tests' --since 10m
+  mosaic-fleet verify -H ann@box coder0 --id build-17
 ",
     "mosaic-fleet hooks install|remove|status [RUNTIME]: let claude, codex, pi or opencode itself say what it took
 
@@ -204,7 +212,7 @@ Examples
 ",
     "mosaic-fleet replay FILE.cast: run the engine over a recording: states, and a verdict per message
 
-A message is judged if what was typed is in the recording, too: `record NAME start --input`, `run --record-input`.
+FILE - is standard input. A message is judged if what was typed is in the recording, too: `record NAME start --input`, `run --record-input`.
 
 Options
   --runtime RUNTIME   the runtime in it, if the recording does not say

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
-use crate::units::AgentName;
+use crate::units::{AgentName, recording_size};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ Options
                       with the screen's last lines below it
   --ansi              keep colours (SGR sequences only, made from the cells of the screen)
   --json              one JSON object a line
-  --cast FILE         of a recording
+  --cast FILE         of a recording; -: on standard input
   --runtime RUNTIME   the runtime in it, if it does not say
 
 Examples
@@ -253,7 +253,7 @@ pub fn read_record(parser: &mut lexopt::Parser) -> Result<Option<RecordOptions>,
     while let Some(arg) = parser.next()? {
         match arg {
             Long("file") => file = Some(PathBuf::from(parser.value()?)),
-            Long("max-size") => max = Some(bytes(&parser.value()?.string()?)?),
+            Long("max-size") => max = Some(recording_size(bytes(&parser.value()?.string()?)?)?),
             Long("input") => input = true,
             Long("json") => json = true,
             Long("help") | Short('h') => return Ok(None),

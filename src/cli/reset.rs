@@ -5,6 +5,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::send::seconds;
+use super::tell::Tell;
 use crate::units::AgentName;
 
 /// What `reset` was asked for.
@@ -14,8 +15,8 @@ pub struct Options {
     pub name: AgentName,
     /// How long the end of a turn, or of whatever else stands in the way, is waited for.
     pub wait: Duration,
-    /// As JSON.
-    pub json: bool,
+    /// What to print.
+    pub tell: Tell,
 }
 
 /// The page of `reset`.
@@ -27,6 +28,7 @@ somebody's draft. Exit codes: 0 proven, 7 typed and not proven, 75 nothing was t
 Options
   --wait SECONDS      how long the end of a turn is waited for (0)
   --json              every step, and the evidence, as JSON
+  -q, --quiet         print nothing when it is proven
 
 Examples
   mosaic-fleet reset coder0
@@ -35,11 +37,13 @@ Examples
 
 /// Reads them; none if help was asked for.
 pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
-    let (mut name, mut wait, mut json) = (None, Duration::ZERO, false);
+    let (mut name, mut wait) = (None, Duration::ZERO);
+    let (mut json, mut quiet) = (false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("wait") => wait = seconds(&parser.value()?.string()?)?,
             Long("json") => json = true,
+            Long("quiet") | Short('q') => quiet = true,
             Long("help") | Short('h') => return Ok(None),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             other => return Err(other.unexpected()),
@@ -48,6 +52,6 @@ pub(super) fn read(parser: &mut lexopt::Parser) -> Result<Option<Options>, lexop
     Ok(Some(Options {
         name: name.ok_or("which agent? A name is missing")?,
         wait,
-        json,
+        tell: Tell::of(json, quiet),
     }))
 }

@@ -1,11 +1,12 @@
 //! Arguments of `send` and `verify`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use lexopt::prelude::*;
 
-use crate::units::AgentName;
+use crate::units::{AgentName, NO_ID, is_id};
 
 /// Where the message comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,30 @@ pub struct SendOptions {
     pub host: Option<String>,
 }
 
+/// What `verify` was asked for.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    /// Whose message.
+    pub name: AgentName,
+    /// Its id.
+    pub id: Option<String>,
+    /// A part of its text.
+    pub contains: Option<Body>,
+    /// Only messages after this moment.
+    pub since: Option<Since>,
+    /// The host the agent is on, as ssh knows it.
+    pub host: Option<String>,
+}
+
+/// A moment, as it was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// By our clock.
+    pub at: SystemTime,
+    /// The word: `10m` ago is another moment by the clock of another host.
+    pub word: String,
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Verb {
@@ -59,14 +84,8 @@ pub enum Verb {
     },
     /// Ask for a message's verdict.
     Verify {
-        /// The agent.
-        name: AgentName,
-        /// The message's id.
-        id: Option<String>,
-        /// Or a part of its text.
-        contains: Option<String>,
-        /// Only messages after this moment.
-        since: Option<SystemTime>,
+        /// The message.
+        options: VerifyOptions,
         /// Print the receipt as JSON.
         json: bool,
         /// Print nothing.
@@ -83,11 +102,11 @@ pub fn read_send(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Er
         let mut given = None;
         match arg {
             Short('m') | Long("message") => given = Some(Body::Text(parser.value()?.string()?)),
-            Short('f') | Long("file") => given = Some(Body::File(PathBuf::from(parser.value()?))),
+            Short('f') | Long("file") => given = Some(file(parser.value()?)),
             Value(value) if value == "-" => given = Some(Body::Stdin),
             Long("verify") => verify = true,
             Long("timeout") => timeout = Some(seconds(&parser.value()?.string()?)?),
-            Long("from") => from = Some(parser.value()?.string()?),
+            Long("from") => from = Some(label(parser.value()?.string()?)?),
             Short('L') | Long("tmux") => tmux = Some(parser.value()?.string()?),
             Short('H') | Long("host") => host = Some(parser.value()?.string()?),
             Long("no-preamble") => bare = true,
@@ -128,15 +147,25 @@ pub fn read_send(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Er
     }))
 }
 
+/// `-f FILE`, where `-` is standard input as everywhere.
+fn file(path: OsString) -> Body {
+    match path == "-" {
+        true => Body::Stdin,
+        false => Body::File(path.into()),
+    }
+}
+
 /// Reads the arguments of `verify`; none: help is wanted.
 pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Error> {
     let (mut name, mut id, mut contains, mut since) = (None, None, None, None);
-    let (mut json, mut quiet) = (false, false);
+    let (mut host, mut json, mut quiet) = (None, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("id") => id = Some(message_id(parser.value()?.string()?)?),
-            Long("contains") => contains = Some(parser.value()?.string()?),
-            Long("since") => since = Some(moment(&parser.value()?.string()?)?),
+            Long("contains") => contains = Some(Body::Text(parser.value()?.string()?)),
+            Value(value) if value == "-" && contains.is_none() => contains = Some(Body::Stdin),
+            Long("since") => since = Some(moment(parser.value()?.string()?)?),
+            Short('H') | Long("host") => host = Some(parser.value()?.string()?),
             Long("json") => json = true,
             Long("quiet") | Short('q') => quiet = true,
             Long("help") | Short('h') => return Ok(None),
@@ -144,25 +173,39 @@ pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::
             other => return Err(other.unexpected()),
         }
     }
-    if id.is_none() && contains.as_ref().is_none_or(String::is_empty) {
-        return Err("which message? Use --id ID or --contains TEXT".into());
+    if id.is_none()
+        && contains
+            .as_ref()
+            .is_none_or(|c| *c == Body::Text(String::new()))
+    {
+        return Err("which message? Use --id ID, --contains TEXT, or - for standard input".into());
     }
     Ok(Some(Verb::Verify {
-        name: name.ok_or("which agent? A name is missing")?,
-        id,
-        contains,
-        since,
+        options: VerifyOptions {
+            name: name.ok_or("which agent? A name is missing")?,
+            id,
+            contains,
+            since,
+            host,
+        },
         json,
         quiet,
     }))
 }
 
-/// An id is printed, logged and compared: short, and nothing but visible ASCII.
 fn message_id(id: String) -> Result<String, lexopt::Error> {
-    if id.is_empty() || id.len() > 128 || !id.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("an id has 1 to 128 visible ASCII characters and no blanks".into());
+    match is_id(&id) {
+        true => Ok(id),
+        false => Err(NO_ID.into()),
     }
-    Ok(id)
+}
+
+/// Who writes. A preamble without a name would be worse than none.
+fn label(text: String) -> Result<String, lexopt::Error> {
+    match text.trim().is_empty() {
+        true => Err("--from takes a name; --no-preamble leaves it out".into()),
+        false => Ok(text),
+    }
 }
 
 /// Seconds, with a fraction if need be: `30`, `2.5`, `10s`.
@@ -178,8 +221,9 @@ pub(super) fn seconds(text: &str) -> Result<Duration, lexopt::Error> {
         .ok_or_else(|| format!("{text:?} is no number of seconds").into())
 }
 
-/// `90s`, `10m`, `2h` ago, or an RFC 3339 moment.
-fn moment(text: &str) -> Result<SystemTime, lexopt::Error> {
+/// `90s`, `10m`, `2h`, `3d` ago, or an RFC 3339 moment.
+fn moment(word: String) -> Result<Since, lexopt::Error> {
+    let text = word.as_str();
     let ago = |number: &str, unit: u64| {
         let n = number.parse::<u64>().ok()?.checked_mul(unit)?;
         SystemTime::now().checked_sub(Duration::from_secs(n))
@@ -190,14 +234,19 @@ fn moment(text: &str) -> Result<SystemTime, lexopt::Error> {
         ago(n, 60)
     } else if let Some(n) = text.strip_suffix('h') {
         ago(n, 3_600)
+    } else if let Some(n) = text.strip_suffix('d') {
+        ago(n, 86_400)
     } else {
         chrono::DateTime::parse_from_rfc3339(text)
             .ok()
             .map(|t| t.with_timezone(&chrono::Utc).into())
     };
-    found.ok_or_else(|| {
-        format!("{text:?} is neither like 90s, 10m or 2h nor an RFC 3339 moment").into()
-    })
+    match found {
+        Some(at) => Ok(Since { at, word }),
+        None => Err(
+            format!("{word:?} is neither like 90s, 10m, 2h or 3d nor an RFC 3339 moment").into(),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +255,16 @@ mod tests {
 
     fn words(line: &str) -> lexopt::Parser {
         lexopt::Parser::from_args(line.split_whitespace())
+    }
+
+    #[test]
+    fn a_dash_is_standard_input_wherever_a_file_may_be() {
+        for line in ["a -", "- a", "a -f -", "a -f- --verify", "--file=- a"] {
+            match read_send(&mut words(line)) {
+                Ok(Some(Verb::Send { options, .. })) => assert_eq!(options.body, Body::Stdin),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
     }
 
     #[test]
@@ -218,10 +277,12 @@ mod tests {
             "a -m x --when busy=maybe",
             "a -m x --timeout soon",
             "a -m x --id a\u{e9}",
+            "a -m x --from=",
+            "a -m x -f -",
         ] {
             assert!(read_send(&mut words(line)).is_err(), "{line}");
         }
-        for line in ["a", "a --contains= ", "--id x"] {
+        for line in ["a", "a --contains= ", "--id x", "-", "a --contains x -"] {
             assert!(read_verify(&mut words(line)).is_err(), "{line}");
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use super::send::seconds;
+use super::tell::Tell;
 use crate::units::AgentName;
 
 /// What the command line asks for.
@@ -16,8 +17,8 @@ pub enum Verb {
         name: AgentName,
         /// Look afresh and write a heartbeat.
         probe: bool,
-        /// As JSON.
-        json: bool,
+        /// What to print.
+        tell: Tell,
     },
     /// Say why the sidecar thinks what it thinks.
     Explain {
@@ -44,17 +45,19 @@ pub fn read_status(
     parser: &mut lexopt::Parser,
     probe: bool,
 ) -> Result<Option<Verb>, lexopt::Error> {
-    let (mut name, mut json) = (None, false);
+    let (mut name, mut json, mut quiet) = (None, false, false);
     while let Some(arg) = parser.next()? {
         match arg {
             Long("json") => json = true,
+            Long("quiet") | Short('q') => quiet = true,
             Long("help") | Short('h') => return Ok(None),
             Value(value) if name.is_none() => name = Some(AgentName::new(&value.string()?)?),
             other => return Err(other.unexpected()),
         }
     }
     let name = name.ok_or("which agent? A name is missing")?;
-    Ok(Some(Verb::Status { name, probe, json }))
+    let tell = Tell::of(json, quiet);
+    Ok(Some(Verb::Status { name, probe, tell }))
 }
 
 /// Reads the arguments of `explain`; none: help is wanted.

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Failure, exit};
 
@@ -26,6 +28,7 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
             format!("checking the directory {}", dir.display()),
             said,
         )
+        .hint("use a directory of your own: set MOSAIC_HEARTBEAT_RUN_DIR or XDG_RUNTIME_DIR")
     };
     match fs::symlink_metadata(dir) {
         Ok(_) => {}
@@ -51,8 +54,7 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
         return Err(failure(format!(
             "it belongs to uid {}, and we are uid {me}",
             found.uid()
-        ))
-        .hint("use a directory of your own: set MOSAIC_HEARTBEAT_RUN_DIR or XDG_RUNTIME_DIR"));
+        )));
     }
     if found.mode() & 0o077 != 0 {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
@@ -65,6 +67,15 @@ pub fn private_dir(dir: &Path) -> Result<(), Failure> {
 /// sidecars lock two files of the same name.
 #[derive(Debug)]
 pub struct Lock(Flock<File>);
+
+/// Why no file of ours can be made in a directory; none if one can.
+pub fn why_unwritable(dir: &Path) -> Option<String> {
+    if let Err(why) = access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
+        return Some(why.desc().to_owned());
+    }
+    let room = statvfs(dir).ok()?;
+    (room.blocks_available() == 0).then(|| "no space is left on its file system".to_owned())
+}
 
 impl Lock {
     /// Takes the lock; `None` if somebody else holds it, with what they wrote into it (their pid).
@@ -178,14 +189,20 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether there is anything of this name, a link to nothing included.
-pub fn is_there(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
-}
-
-/// Whether a file or a link has this name, and nothing else that others look for under it.
-pub fn may_be_put_aside(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() || found.is_symlink())
+/// The first bytes of a file, through links; none where no file is, a link to nothing included.
+///
+/// # Errors
+/// Something else is there (which is not opened), or it cannot be read.
+pub fn head(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+        Ok(found) if !found.is_file() => return Err(io::Error::other("it is no file")),
+        Ok(_) => {}
+    }
+    let mut head = Vec::new();
+    open_linked(path)?.take(max as u64).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 /// Moves a file to another name in its place; what had that name is gone.
@@ -266,6 +283,11 @@ pub fn read_own(path: &Path, max: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 /// It is not there, or none of that.
 pub fn read_linked(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    whole(open_linked(path)?, max)
+}
+
+/// Opens a file, through links. No pipes, no devices.
+fn open_linked(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_CLOEXEC | libc::O_NONBLOCK)
@@ -273,7 +295,7 @@ pub fn read_linked(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    whole(file, max)
+    Ok(file)
 }
 
 fn whole(file: File, max: usize) -> io::Result<Vec<u8>> {

@@ -29,21 +29,35 @@ pub struct Bound {
     inode: u64,
 }
 
+/// Whether a Unix socket can have this path.
+pub fn fits(path: &Path) -> bool {
+    path.as_os_str().as_bytes().len() <= PATH_MAX
+}
+
+/// Refuses a path that no Unix socket can have.
+///
+/// # Errors
+/// [`exit::CONFIG`] with both lengths.
+pub fn check_length(path: &Path) -> Result<(), Failure> {
+    if fits(path) {
+        return Ok(());
+    }
+    let length = path.as_os_str().as_bytes().len();
+    Err(Failure::new(
+        exit::CONFIG,
+        format!("binding the ack socket {}", path.display()),
+        format!("the path has {length} bytes, a Unix socket's has at most {PATH_MAX}"),
+    )
+    .hint("use a shorter XDG_RUNTIME_DIR, MOSAIC_HEARTBEAT_RUN_DIR or agent name"))
+}
+
 /// Binds an agent's socket. The caller holds the agent's lock, so whatever stands there is left over.
 ///
 /// # Errors
 /// [`exit::CONFIG`] for a path that is too long or taken by something that is no socket.
 pub fn bind_private(path: &Path) -> Result<(UnixListener, Bound), Failure> {
     let doing = || format!("binding the ack socket {}", path.display());
-    let length = path.as_os_str().as_bytes().len();
-    if length > PATH_MAX {
-        return Err(Failure::new(
-            exit::CONFIG,
-            doing(),
-            format!("the path has {length} bytes, a Unix socket's has at most {PATH_MAX}"),
-        )
-        .hint("use a shorter XDG_RUNTIME_DIR, MOSAIC_HEARTBEAT_RUN_DIR or agent name"));
-    }
+    check_length(path)?;
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {
             std::fs::remove_file(path).map_err(|e| Failure::new(exit::CONFIG, doing(), e))?;

@@ -30,6 +30,17 @@ pub struct Pane {
     pub command: String,
 }
 
+/// One client, as `list-clients` tells: a terminal in which a session is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The session that it shows.
+    pub session: String,
+    /// The `tmux` in that terminal.
+    pub pid: i32,
+    /// It was attached to look on only (`attach -r`).
+    pub readonly: bool,
+}
+
 /// Where a pane is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -125,14 +136,16 @@ impl Tmux {
         Ok(panes_of(&output.stdout))
     }
 
-    /// The same, from a server that may hang.
+    /// The same, and every client, from a server that may hang.
     ///
     /// # Errors
     /// tmux cannot be started, or its server does not answer within the time.
-    pub fn panes_within(&self, within: Duration) -> io::Result<Vec<Pane>> {
+    pub fn all_within(&self, within: Duration) -> io::Result<(Vec<Pane>, Vec<Client>)> {
         let mut command = self.command();
         command.args(["-u", "list-panes", "-a", "-F", &pane_format()]);
-        Ok(panes_of(&within::output(&mut command, within)?.stdout))
+        command.args([";", "list-clients", "-F", &client_format()]);
+        let printed = within::output(&mut command, within)?.stdout;
+        Ok((panes_of(&printed), clients_of(&printed)))
     }
 
     /// How this server is named on the command line: nothing, or ` -L NAME`.
@@ -211,8 +224,13 @@ impl Tmux {
     }
 }
 
+/// What the lines of panes, and of clients, begin with.
+const PANE: &str = "pane";
+const CLIENT: &str = "client";
+
 fn pane_format() -> String {
     let fields = [
+        PANE,
         "#{session_name}",
         "#{pane_pid}",
         "#{pane_dead}",
@@ -221,18 +239,53 @@ fn pane_format() -> String {
     fields.join(&SEPARATOR.to_string())
 }
 
-fn panes_of(printed: &[u8]) -> Vec<Pane> {
+fn client_format() -> String {
+    let fields = [
+        CLIENT,
+        "#{client_session}",
+        "#{client_pid}",
+        "#{client_readonly}",
+    ];
+    fields.join(&SEPARATOR.to_string())
+}
+
+/// The fields of every line of a kind.
+fn lines_of(printed: &[u8], kind: &str) -> Vec<Vec<String>> {
     let text = String::from_utf8_lossy(printed);
     text.lines()
         .filter_map(|line| {
             // tmux may print the separator as it is or escaped, by version.
             let line = line.replace("\\037", &SEPARATOR.to_string());
             let mut parts = line.split(SEPARATOR).map(str::to_owned);
+            (parts.next()? == kind).then(|| parts.collect())
+        })
+        .collect()
+}
+
+fn panes_of(printed: &[u8]) -> Vec<Pane> {
+    let lines = lines_of(printed, PANE).into_iter();
+    lines
+        .filter_map(|parts| {
+            let mut parts = parts.into_iter();
             Some(Pane {
                 session: parts.next()?,
                 pid: parts.next()?.parse().ok()?,
                 dead: parts.next()? == "1",
                 command: parts.next()?,
+            })
+        })
+        .collect()
+}
+
+fn clients_of(printed: &[u8]) -> Vec<Client> {
+    let lines = lines_of(printed, CLIENT).into_iter();
+    lines
+        .filter_map(|parts| {
+            let mut parts = parts.into_iter();
+            Some(Client {
+                session: parts.next()?,
+                pid: parts.next()?.parse().ok()?,
+                readonly: parts.next()? == "1",
             })
         })
         .collect()

@@ -1,5 +1,6 @@
 //! Descriptors the event loop waits on, and its alarm clock.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -115,5 +116,40 @@ impl Changes {
         }
         // What changed does not matter: everything is looked at.
         let _ = self.inotify.read_events();
+    }
+}
+
+/// Tells which files come to a directory, to a thread that waits for them.
+pub struct Arrivals {
+    inotify: Inotify,
+}
+
+impl Arrivals {
+    /// Begins to watch a directory.
+    ///
+    /// # Errors
+    /// It is not there, or as [`Changes::new`].
+    pub fn watch(dir: &Path) -> io::Result<Arrivals> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        let flags = AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_MOVE_SELF
+            | AddWatchFlags::IN_ONLYDIR;
+        inotify.add_watch(dir, flags)?;
+        Ok(Arrivals { inotify })
+    }
+
+    /// Waits until some have come: their names.
+    ///
+    /// # Errors
+    /// The directory has gone, or more came than the kernel remembers: this watch is over.
+    pub fn next(&self) -> io::Result<Vec<OsString>> {
+        let over =
+            AddWatchFlags::IN_IGNORED | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_Q_OVERFLOW;
+        let events = self.inotify.read_events()?;
+        if events.iter().any(|event| event.mask.intersects(over)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(events.into_iter().filter_map(|event| event.name).collect())
     }
 }

@@ -230,7 +230,17 @@ impl Answers {
             // Every byte of a flood comes by here.
             return bytes.len();
         }
-        for (at, &byte) in bytes.iter().enumerate() {
+        let mut next = 0;
+        loop {
+            if self.part == Part::Outside && !self.escape {
+                // Up to the next escape nothing matters.
+                next += memchr::memchr(b'\x1b', &bytes[next..]).unwrap_or(bytes.len() - next);
+            }
+            let Some(&byte) = bytes.get(next) else {
+                return bytes.len();
+            };
+            let at = next;
+            next += 1;
             let escaped = std::mem::replace(&mut self.escape, byte == b'\x1b');
             match (escaped, byte) {
                 (true, b'P') => {
@@ -253,7 +263,6 @@ impl Answers {
                 _ => self.part = Part::Outside,
             }
         }
-        bytes.len()
     }
 
     /// Answers the device control string that has just become whole, if one has.

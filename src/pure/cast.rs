@@ -120,6 +120,16 @@ pub fn header_line(size: TermSize, runtime: &str, unix_seconds: u64) -> String {
     )
 }
 
+/// So many bytes of a file say whether it is a recording of ours.
+pub const HEAD: usize = 128;
+
+/// Whether a file that begins like this was begun by [`header_line`]. A source map also begins with `{"version":3,`, and
+/// another recorder's file is somebody's own.
+pub fn is_ours(head: &[u8]) -> bool {
+    let ours = b"\"mosaic\":{";
+    head.starts_with(b"{\"version\":3,\"term\":{") && head.windows(ours.len()).any(|w| w == ours)
+}
+
 /// Writes the events of a recording in version 3.
 #[derive(Debug)]
 pub struct Tape {
@@ -264,6 +274,23 @@ mod tests {
             }
             assert_eq!(read, text, "cut at {cut}");
             assert!((time - 2.001).abs() < 1e-9 || cut == text.len(), "{time}");
+        }
+    }
+
+    #[test]
+    fn a_recording_of_ours_is_known_by_its_first_bytes_and_no_other_file_is_taken_for_one() {
+        let size = TermSize::clamped(u16::MAX, u16::MAX);
+        let ours = header_line(size, &"r".repeat(HEAD), u64::MAX);
+        assert!(is_ours(&ours.as_bytes()[..HEAD]), "{ours}");
+        for other in [
+            "",
+            "{",
+            "what was there",
+            r#"{"version":3,"file":"app.js","sources":[],"mosaic":{}}"#,
+            r#"{"version":3,"term":{"cols":80,"rows":24},"timestamp":1,"title":"mine"}"#,
+            r#"{"version": 2, "width": 80, "height": 24}"#,
+        ] {
+            assert!(!is_ours(other.as_bytes()), "{other}");
         }
     }
 

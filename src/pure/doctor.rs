@@ -253,6 +253,8 @@ pub enum Directory {
         uid: u32,
         /// Its permission bits.
         mode: u32,
+        /// Why nothing can be written there.
+        unwritable: Option<String>,
     },
 }
 
@@ -274,6 +276,14 @@ pub fn directory(check: &str, path: &str, found: &Directory, me: u32) -> Check {
             let said = format!("{path} is open to others (mode {mode:03o})");
             Check::fail(check, said, format!("chmod 700 {path}"))
         }
+        Directory::Found {
+            unwritable: Some(why),
+            ..
+        } => Check::fail(
+            check,
+            format!("{path} cannot be written to: {why}"),
+            "make room there, or point MOSAIC_HEARTBEAT_RUN_DIR or XDG_RUNTIME_DIR elsewhere",
+        ),
         Directory::Found { .. } => Check::ok(check, path),
     }
 }
@@ -496,6 +506,7 @@ mod tests {
         let found = Directory::Found {
             uid: 7,
             mode: 0o755,
+            unwritable: None,
         };
         let check = directory("run directory", "/r", &found, 7);
         assert_eq!(
@@ -506,8 +517,17 @@ mod tests {
         let closed = Directory::Found {
             uid: 7,
             mode: 0o700,
+            unwritable: None,
         };
         assert_eq!(directory("d", "/r", &closed, 7).result, Outcome::Ok);
+        let full = Directory::Found {
+            uid: 7,
+            mode: 0o700,
+            unwritable: Some("it is full".into()),
+        };
+        let check = directory("d", "/r", &full, 7);
+        assert_eq!(check.result, Outcome::Fail);
+        assert!(check.said.contains("it is full"), "{}", check.said);
         assert_eq!(
             directory("d", "/r", &Directory::Missing, 7).result,
             Outcome::Ok

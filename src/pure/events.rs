@@ -5,7 +5,7 @@
 //! something without being told.
 
 use std::collections::VecDeque;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::handover::{CarriedEvents, CarriedNumbers};
 use super::receipt::{Receipt, unix_ms};
@@ -16,6 +16,10 @@ const EVENTS_MAX: usize = 256;
 
 /// Most bytes of events kept; a receipt has some 600.
 const BYTES_MAX: usize = 64 * 1024;
+
+/// A reader that was answered asks again within this time: one connection and one line, a hundred times over for a
+/// machine that has other things to do.
+const RETURNS_WITHIN: Duration = Duration::from_millis(250);
 
 /// What can happen. Bodies of messages are never in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +182,15 @@ pub struct Events {
     bytes: usize,
     /// The id of the last message that somebody else typed.
     observed: String,
+    away: Away,
+}
+
+/// Readers that were answered and have not asked again yet.
+#[derive(Default)]
+struct Away {
+    readers: usize,
+    /// The last answer: when, and up to which event.
+    answered: Option<(Instant, u64)>,
 }
 
 impl Events {
@@ -188,6 +201,7 @@ impl Events {
             kept: VecDeque::new(),
             bytes: 0,
             observed: String::new(),
+            away: Away::default(),
         }
     }
 
@@ -207,6 +221,7 @@ impl Events {
             bytes: carried.kept.iter().map(Vec::len).sum(),
             kept: carried.kept.into(),
             observed: carried.observed,
+            away: Away::default(),
         }
     }
 
@@ -243,6 +258,24 @@ impl Events {
             None => Kind::Receipt,
         };
         self.add(at, kind, &[("receipt", Field::Receipt(receipt))]);
+    }
+
+    /// A reader asks, and waits for what is new.
+    pub fn reader_comes(&mut self) {
+        self.away.readers = self.away.readers.saturating_sub(1);
+    }
+
+    /// A reader that waited has been answered, and will be back.
+    pub fn reader_goes(&mut self, now: Instant) {
+        self.away.readers += 1;
+        self.away.answered = Some((now, self.numbered.last));
+    }
+
+    /// Until when a reader may come back that has not seen the last events; they end with us.
+    pub fn awaits_reader(&self, now: Instant) -> Option<Instant> {
+        let (at, seen) = self.away.answered?;
+        let until = at + RETURNS_WITHIN;
+        (self.away.readers > 0 && seen < self.numbered.last && now < until).then_some(until)
     }
 
     /// Whether there is something for the reader with this cursor.
@@ -283,6 +316,22 @@ mod tests {
             );
         }
         events
+    }
+
+    #[test]
+    fn a_reader_on_its_way_back_is_waited_for_if_it_has_missed_something_and_not_for_ever() {
+        let now = Instant::now();
+        let mut events = events(1);
+        assert_eq!(events.awaits_reader(now), None, "nobody reads");
+        events.reader_comes();
+        events.reader_goes(now);
+        assert_eq!(events.awaits_reader(now), None, "it has seen everything");
+        events.add(SystemTime::UNIX_EPOCH, Kind::Exit, &[]);
+        let until = now + RETURNS_WITHIN;
+        assert_eq!(events.awaits_reader(now), Some(until));
+        assert_eq!(events.awaits_reader(until), None, "it does not come");
+        events.reader_comes();
+        assert_eq!(events.awaits_reader(now), None, "it is here");
     }
 
     fn read(events: &Events, cursor: Option<&str>) -> (Vec<u64>, String, bool) {

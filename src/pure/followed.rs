@@ -1,7 +1,8 @@
-//! Messages in the runtime's own queue: `queued` is not the end of the story.
+//! Messages whose first verdict is not the end of the story.
 //!
 //! A queued message is delivered when its turn comes, or handed back into the composer when somebody presses
-//! Escape (pi does so). Either is seen, and the receipt is told what came of it.
+//! Escape (pi does so). What somebody else typed and entered is called a draft after some seconds in the composer,
+//! and a runtime that had no time to read takes it after all. Either is seen, and the receipt is told what came of it.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use super::view::View;
 /// A turn may last long; a queued message is followed for this time at most.
 const FOLLOWED_FOR: Duration = Duration::from_secs(3_600);
 
+/// A runtime that has not acted on an Enter for so long will not any more.
+const SLOW_FOR: Duration = Duration::from_secs(60);
+
 /// One of them.
 #[derive(Debug)]
 pub struct Followed {
@@ -21,12 +25,27 @@ pub struct Followed {
     pub id: String,
     wanted: Wanted,
     since: Instant,
+    /// It seemed not to be taken: only the runtime's record says otherwise, and only up to the next Enter.
+    pub doubted: bool,
 }
 
 impl Followed {
     /// Follows a message that was judged to be queued.
     pub fn new(id: String, wanted: Wanted, since: Instant) -> Followed {
-        Followed { id, wanted, since }
+        Followed {
+            id,
+            wanted,
+            since,
+            doubted: false,
+        }
+    }
+
+    /// Follows one of which nothing showed that it was taken.
+    pub fn doubted(id: String, wanted: Wanted, since: Instant) -> Followed {
+        Followed {
+            doubted: true,
+            ..Followed::new(id, wanted, since)
+        }
     }
 
     /// Over an upgrade.
@@ -46,14 +65,14 @@ impl Followed {
 
     /// Whether it may be forgotten.
     pub fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= FOLLOWED_FOR
+        let most = if self.doubted { SLOW_FOR } else { FOLLOWED_FOR };
+        now.saturating_duration_since(self.since) >= most
     }
 
     /// Whether the composer holds it again. To be asked while nothing of ours is being typed.
     pub fn was_handed_back(&self, view: &View) -> bool {
-        view.composer
-            .as_ref()
-            .is_some_and(|composer| self.wanted.stands_in(&composer.text))
+        let stands = |text| self.wanted.stands_in(text);
+        !self.doubted && view.composer.as_ref().is_some_and(|c| stands(&c.text))
     }
 
     /// Whether the runtime has written down that the model gets it.
@@ -118,6 +137,15 @@ mod tests {
         let short = Followed::new("8".into(), Wanted::new("ok", 0), Instant::now());
         assert!(!short.was_handed_back(&holding("look at this book")));
         assert!(short.was_handed_back(&holding("ok")));
+    }
+
+    #[test]
+    fn what_stands_in_the_composer_already_is_not_handed_back_and_not_followed_for_long() {
+        let now = Instant::now();
+        let doubted = Followed::doubted("9".into(), Wanted::new(TEXT, 13), now);
+        assert!(!doubted.was_handed_back(&holding(TEXT)));
+        assert!(!doubted.is_over(now));
+        assert!(doubted.is_over(now + SLOW_FOR));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::delivery::{Life, Pulse, Sight, Written};
-use super::followed::Followed;
 use super::generic::{self, Generic};
 use super::history::History;
 use super::journal::{Line, Recovered};
@@ -598,7 +597,7 @@ impl Harness {
 
     /// Whether anything may depend on a single frame.
     fn is_watching(&self) -> bool {
-        self.turn_due.is_some() || self.is_judging() || self.orders.is_following()
+        self.turn_due.is_some() || self.is_judging() || self.orders.may_be_handed_back()
     }
 
     /// Whether somebody has typed a moment ago, and the runtime has drawn nothing since.
@@ -656,6 +655,7 @@ impl Harness {
             ended: self
                 .ended
                 .map(|ended| format!("the runtime ended ({})", ended.words())),
+            turn: (self.state == State::Busy).then_some(&self.why),
         };
         self.orders
             .take(asker, request, &terms, now, &mut self.effects);
@@ -704,6 +704,7 @@ impl Harness {
                 .step(&sight, self.outer_seen, now, &mut self.effects);
             match moved {
                 Moved::Types => {
+                    self.orders.forget_doubted();
                     // Marked by the orders, with the first bytes.
                     self.reading = Reading::Mark;
                     if let (Some(generic), Some(Effect::Type { bytes, .. })) =
@@ -739,3 +740,6 @@ impl Harness {
         self.orders.expire(now, &mut self.effects);
     }
 }
+
+#[cfg(test)]
+mod tests;

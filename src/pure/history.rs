@@ -68,6 +68,26 @@ impl Row {
     }
 }
 
+/// What has left the main screen while everything may be drawn again.
+#[derive(Default)]
+struct Again {
+    /// The last lines of it: where the history ends in them decides which of them are new.
+    lines: VecDeque<String>,
+    /// So many before them were not kept.
+    missed: u64,
+}
+
+impl Again {
+    fn add(&mut self, line: String) {
+        // As many again as a history holds: what is new, behind what was drawn again.
+        if self.lines.len() == 2 * LINES_MAX {
+            self.lines.pop_front();
+            self.missed += 1;
+        }
+        self.lines.push_back(line);
+    }
+}
+
 /// The lines that have left the screen.
 pub struct History {
     numbered: Numbered,
@@ -81,7 +101,7 @@ pub struct History {
     /// A person has scrolled back: what is shown may all be in the history.
     back: bool,
     /// Everything may be drawn again: what has left the main screen since.
-    again: Option<Vec<String>>,
+    again: Option<Again>,
 }
 
 impl History {
@@ -107,7 +127,10 @@ impl History {
             lines: self.kept.iter().map(line).collect(),
             overlap: self.overlap,
             back: self.back,
-            again: self.again.clone(),
+            again: self
+                .again
+                .as_ref()
+                .map(|a| a.lines.iter().cloned().collect()),
             begun: begun.to_owned(),
         }
     }
@@ -129,7 +152,10 @@ impl History {
             alternate,
             overlap: carried.overlap,
             back: carried.back,
-            again: carried.again,
+            again: carried.again.map(|lines| Again {
+                lines: lines.into(),
+                missed: 0,
+            }),
         }
     }
 
@@ -143,8 +169,7 @@ impl History {
         }
         for line in left.lines {
             match &mut self.again {
-                Some(again) if again.len() < 2 * LINES_MAX => again.push(line),
-                Some(_) => {}
+                Some(again) => again.add(line),
                 None if self.overlap > 0 => self.overlap -= 1,
                 None => self.push(line, None),
             }
@@ -173,10 +198,15 @@ impl History {
             self.shown = rows;
         } else {
             // What was drawn again begins with what has left the screen since.
-            let mut all: Vec<Row> = redrawn.into_iter().flatten().map(Row::of).collect();
+            let redrawn = redrawn.unwrap_or_default();
+            let mut all: Vec<Row> = redrawn.lines.into_iter().map(Row::of).collect();
             let left = all.len();
             all.extend(rows);
             let known = self.known(&all, TAIL_MIN, TAIL_CHANGED);
+            // Where the history ends in what was kept, it has what was not kept before that.
+            if known == 0 && redrawn.missed > 0 {
+                self.push(String::new(), Some(redrawn.missed));
+            }
             let rows = all.split_off(left);
             for row in all.into_iter().skip(known) {
                 self.push(row.text, None);

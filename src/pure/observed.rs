@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::followed::Followed;
 use super::judge::{Holds, Judge, Wanted};
 use super::profile::Profile;
 use super::receipt::{REMEMBERED, Receipt, Verdict, unix_ms};
@@ -16,8 +17,9 @@ use super::view::View;
 const LASTS: Duration = Duration::from_secs(30);
 
 /// A text that stands alone in an idle composer for so long after its Enter, which the runtime has read, was not
-/// submitted. Slowest start of a first turn: the text left opencode's composer 2.1 s after Enter.
-const SITS: Duration = Duration::from_millis(3_000);
+/// submitted. Slowest start of a first turn: the text left opencode's composer 2.1 s after Enter, and more than 3 s
+/// after it where seven processes wanted each core.
+const SITS: Duration = Duration::from_secs(5);
 
 /// One submission that was seen on the input side.
 #[derive(Debug)]
@@ -107,6 +109,17 @@ impl Observed {
     /// The message in the forms it may be seen in.
     pub fn wanted(&self) -> &Wanted {
         self.judge.wanted()
+    }
+
+    /// What may still come of it, once its receipt says this.
+    pub fn followed(&self, verdict: Verdict, now: Instant) -> Option<Followed> {
+        let follow = match verdict {
+            Verdict::Queued => Followed::new,
+            Verdict::Draft if !self.command => Followed::doubted,
+            Verdict::Unknown if self.judge.lacks_record() => Followed::doubted,
+            _ => return None,
+        };
+        Some(follow(self.id.clone(), self.wanted().clone(), now))
     }
 
     /// Whether a turn was seen since before its Enter.

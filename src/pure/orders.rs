@@ -104,6 +104,8 @@ pub struct Terms<'a> {
     pub special_first: &'a str,
     /// Why nothing can be delivered any more.
     pub ended: Option<String>,
+    /// The sign of the turn that is running.
+    pub turn: Option<&'a str>,
 }
 
 impl Orders {
@@ -160,7 +162,8 @@ impl Orders {
 
     /// The messages in the runtime's own queue, over an upgrade.
     pub fn carried_followed(&self, now: Now) -> Vec<CarriedFollowed> {
-        self.followed.iter().map(|f| f.carried(now.mono)).collect()
+        let lasting = self.followed.iter().filter(|f| !f.doubted);
+        lasting.map(|f| f.carried(now.mono)).collect()
     }
 
     /// Goes on with what was carried.
@@ -343,6 +346,15 @@ impl Orders {
             let why = format!("{QUEUE_MAX} messages are waiting already");
             return answer(refuse(Verdict::Busy, why));
         }
+        let when_busy = when_busy(request.when_busy.as_deref());
+        // Who waits for the verdict is told by that. Who does not would have to ask for it later to learn of a refusal.
+        if let Some(sign) = terms.turn
+            && !verify
+            && when_busy == WhenBusy::Refuse
+        {
+            let why = format!("a turn is running ({sign})");
+            return answer(refuse(Verdict::Busy, why));
+        }
         let usual = if verify { TIMEOUT } else { KEPT_TIMEOUT };
         let timeout = request.timeout_ms.map_or(usual, Duration::from_millis);
         let waiting = Waiting {
@@ -353,7 +365,7 @@ impl Orders {
                 asked: now.mono,
                 asked_wall: now.wall,
                 deadline: now.mono + timeout.min(TIMEOUT_MAX),
-                when_busy: when_busy(request.when_busy.as_deref()),
+                when_busy,
                 when_draft: match request.when_draft.as_deref() {
                     Some("wait") => WhenDraft::Wait,
                     _ => WhenDraft::Refuse,
@@ -439,13 +451,22 @@ impl Orders {
         let is_head = head.is_some_and(|head| head.delivery.recorded(recorded, now.mono));
         let delivered = self.followed.iter().position(|f| f.was_delivered(recorded));
         if !is_head && let Some(at) = delivered {
-            let sign = format!("its turn came: {} has it", recorded.by);
+            let what = match self.followed[at].doubted {
+                true => "it was taken after all",
+                false => "its turn came",
+            };
+            let sign = format!("{what}: {} has it", recorded.by);
             self.revise(at, Verdict::Accepted, &sign, now, effects);
         }
         is_head
     }
 
-    /// A message was put into the runtime's own queue: its receipt will be told what comes of it.
+    /// Somebody enters something else: what the runtime writes down from now on may be that.
+    pub fn forget_doubted(&mut self) {
+        self.followed.retain(|f| !f.doubted);
+    }
+
+    /// More may come of a message: its receipt will be told.
     pub fn follow(&mut self, followed: Followed) {
         if self.followed.len() == FOLLOWED_MAX {
             self.followed.pop_front();
@@ -453,9 +474,14 @@ impl Orders {
         self.followed.push_back(followed);
     }
 
-    /// Whether anything more may come of a message that was queued.
+    /// Whether anything more may come of a message.
     pub fn is_following(&self) -> bool {
         !self.followed.is_empty()
+    }
+
+    /// Whether the screen may show more of a message.
+    pub fn may_be_handed_back(&self) -> bool {
+        self.followed.iter().any(|f| !f.doubted)
     }
 
     /// Looks at a settled screen for queued messages that were handed back.

@@ -1,6 +1,6 @@
-//! A message for an agent on another host: the command that ssh runs there, and what its end means.
+//! A message for an agent on another host, or a question about one: the command that ssh runs there, and what its end means.
 //!
-//! Only names and options are on that command line, never the message: it goes over standard input, and
+//! Only names and options are on that command line, never the message or a part of it: that goes over standard input, and
 //! not before the other side has said that it is there ([`MARK`]). So whatever ends earlier has sent nothing.
 
 use super::receipt::Verdict;

@@ -43,6 +43,15 @@ impl Pane {
     }
 }
 
+/// A client of the tmux session that a pane is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TmuxClient {
+    /// The `tmux` in somebody's terminal.
+    pub pid: i32,
+    /// It cannot type.
+    pub readonly: bool,
+}
+
 /// A pane that belongs to an agent: its sidecar is in it, or the session has its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
@@ -58,6 +67,8 @@ pub struct Seat {
     pub dead: bool,
     /// The sidecar in it, if it runs one.
     pub sidecar: Option<i32>,
+    /// Who has the session on a terminal.
+    pub clients: Vec<TmuxClient>,
 }
 
 /// What a sidecar, or somebody in its place, has answered.
@@ -192,6 +203,8 @@ pub struct Row {
     pub session: Option<String>,
     /// The process that has taken it over by `attach`.
     pub attached_pid: Option<u64>,
+    /// Who has its tmux session on a terminal, by `attach` or not.
+    pub tmux_clients: Vec<TmuxClient>,
     /// Its unit; null where there is no service manager.
     pub unit: Option<Unit>,
     /// The host it runs on.
@@ -265,11 +278,12 @@ pub fn row(from: &Sources, around: &Around<'_>) -> Row {
     let number = |key| beat.and_then(|b| b.number(key));
     let vouched = from.vouched();
     let status = vouched.as_ref().ok().copied();
-    let life = life(from, around, &vouched);
     let runs = asked::what_runs(&from.processes, around.profiles);
     let flagged = flags::raised(from, around, status);
     let given = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
     let seat = seat(from, status);
+    let clients = clients(from, seat);
+    let life = life(from, around, &vouched, &clients);
     let stranger = seat.filter(|_| beat.is_none() && status.is_none());
     Row {
         agent: from.agent.clone(),
@@ -318,6 +332,7 @@ pub fn row(from: &Sources, around: &Around<'_>) -> Row {
         },
         session: seat.map(|s| s.session.clone()),
         attached_pid: status.and_then(|s| s.attached_pid),
+        tmux_clients: clients,
         // What is here says nothing of another host's.
         unit: from
             .unit
@@ -352,6 +367,17 @@ fn seat<'a>(from: &'a Sources, status: Option<&Status>) -> Option<&'a Seat> {
         .or_else(|| from.seats.first().filter(|_| status.is_none()))
 }
 
+/// Who has that pane on a terminal: in its session, and in every other one that shares the window.
+fn clients(from: &Sources, seat: Option<&Seat>) -> Vec<TmuxClient> {
+    let same = |other: &&Seat| seat.is_some_and(|s| s.pid == other.pid && s.socket == other.socket);
+    let seats = from.seats.iter().filter(same);
+    let mut clients: Vec<TmuxClient> = seats.flat_map(|s| s.clients.iter().copied()).collect();
+    // A window can be in one session twice.
+    clients.sort_by_key(|client| client.pid);
+    clients.dedup();
+    clients
+}
+
 /// Whether it lives, what it does, and why one may doubt it.
 struct Life {
     health: Health,
@@ -359,7 +385,12 @@ struct Life {
     why: String,
 }
 
-fn life(from: &Sources, around: &Around<'_>, vouched: &Result<&Status, String>) -> Life {
+fn life(
+    from: &Sources,
+    around: &Around<'_>,
+    vouched: &Result<&Status, String>,
+    clients: &[TmuxClient],
+) -> Life {
     let (mut health, mut why) = match &from.beat {
         Some(Ok(beat)) => beat.health(around.now, around.boot),
         Some(Err(why)) => (Health::Unknown, format!("its heartbeat: {why}")),
@@ -417,8 +448,19 @@ fn life(from: &Sources, around: &Around<'_>, vouched: &Result<&Status, String>) 
         }
         why.push_str(&more);
     };
-    if let Some(pid) = vouched.as_ref().ok().and_then(|s| s.attached_pid) {
+    let attached = vouched.as_ref().ok().and_then(|s| s.attached_pid);
+    if let Some(pid) = attached {
         add(format!("pid {pid} is attached"));
+    }
+    for (readonly, does) in [(false, "is attached"), (true, "looks on")] {
+        // Who came by `attach` from a terminal is tmux now, and was told already.
+        let others = clients.iter().filter(|client| {
+            client.readonly == readonly && u64::try_from(client.pid).ok() != attached
+        });
+        let pids: Vec<String> = others.map(|client| client.pid.to_string()).collect();
+        if !pids.is_empty() {
+            add(format!("pid {} {does} by tmux", pids.join(", ")));
+        }
     }
     if let Some(Err(complaint)) = &from.described {
         add(format!("its environment file: {complaint}"));

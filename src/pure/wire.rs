@@ -4,9 +4,12 @@
 //! operations a reader does not know are skipped or answered with `unknown_op`, never guessed at.
 //! `docs/protocol.md` describes the same for people, `docs/schemas/` for programs.
 
+mod request;
+
 use serde::{Deserialize, Serialize};
 
 use super::receipt::Receipt;
+use crate::units::{NO_ID, is_id};
 
 /// The protocol version a sidecar announces. Additions keep it; anything else makes it 2.
 pub const PROTOCOL: u32 = 1;
@@ -43,7 +46,7 @@ pub struct Hello {
 }
 
 /// One request.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Request {
     /// What is asked for: one of the operations in `docs/protocol.md`.
     pub op: String,
@@ -366,9 +369,9 @@ pub struct ScreenLine {
 pub struct ErrorLine {
     /// `mosaic.error/1`.
     pub schema: String,
-    /// Who speaks, where that is known yet.
+    /// Who speaks.
     #[serde(flatten)]
-    pub origin: Option<Origin>,
+    pub origin: Origin,
     /// A word for programs: `bad_json`, `unknown_op`, `bad_field`, `line_too_long`, `overloaded`, `forbidden`,
     /// `taken`.
     pub error: String,
@@ -390,7 +393,20 @@ pub fn parse(line: &[u8]) -> Result<Request, (&'static str, String)> {
             "a request is one JSON object on one line".into(),
         ));
     }
-    serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))
+    let request =
+        serde_json::from_slice::<Request>(line).map_err(|e| ("bad_json", e.to_string()))?;
+    // A word that nobody knows must not stand for the default: `Refuse` would hold.
+    let (busy, draft) = (request.when_busy.as_deref(), request.when_draft.as_deref());
+    let wrong = if !matches!(busy, None | Some("hold" | "type" | "refuse")) {
+        "`when_busy` takes hold, type or refuse"
+    } else if !matches!(draft, None | Some("refuse" | "wait")) {
+        "`when_draft` takes refuse or wait"
+    } else if !request.id.as_deref().is_none_or(is_id) {
+        NO_ID
+    } else {
+        return Ok(request);
+    };
+    Err(("bad_field", wrong.into()))
 }
 
 /// A text as a JSON string.
@@ -419,6 +435,31 @@ pub fn line(document: &impl Serialize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_nobody_knows_is_refused_and_no_default() {
+        for good in [
+            r#"{"op":"send","id":"m-1","when_busy":"hold","when_draft":"wait"}"#,
+            r#"{"op":"send","when_busy":"type","when_draft":"refuse"}"#,
+            r#"{"op":"send","when_busy":"refuse","id":null}"#,
+        ] {
+            assert!(parse(good.as_bytes()).is_ok(), "{good}");
+        }
+        let long = format!(r#"{{"op":"send","id":"{}"}}"#, "x".repeat(129));
+        for bad in [
+            r#"{"op":"send","when_busy":"maybe"}"#,
+            r#"{"op":"send","when_busy":""}"#,
+            r#"{"op":"send","when_draft":"hold"}"#,
+            r#"{"op":"send","id":""}"#,
+            r#"{"op":"verify","id":"a b"}"#,
+            r#"{"op":"verify","id":"a\n"}"#,
+            r#"{"op":"verify","id":"é"}"#,
+            &long,
+        ] {
+            let word = parse(bad.as_bytes()).err().map(|e| e.0);
+            assert_eq!(word, Some("bad_field"), "{bad}");
+        }
+    }
 
     #[test]
     fn requests_are_objects_and_unknown_fields_are_skipped() {

@@ -215,6 +215,7 @@ fn seen(path: &Path) -> Directory {
         Ok(found) => Directory::Found {
             uid: found.uid(),
             mode: found.mode() & 0o777,
+            unwritable: files::why_unwritable(path),
         },
     }
 }

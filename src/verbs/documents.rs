@@ -26,7 +26,7 @@ pub fn hello_line(origin: Origin) -> Vec<u8> {
 pub fn error_line(origin: Origin, error: &str, message: &str, exit: u8) -> Vec<u8> {
     wire::line(&ErrorLine {
         schema: "mosaic.error/1".into(),
-        origin: Some(origin),
+        origin,
         error: error.into(),
         message: message.into(),
         exit,

@@ -1,18 +1,19 @@
 //! `mosaic-fleet events`: what happens to agents, one JSON object a line.
 //!
-//! One thread per agent asks its sidecar and waits there; this one prints what they find, looks for agents that
-//! are new, and hands events to whoever is to be told. A sidecar that ends is waited for: its successor's events
+//! One thread per agent asks its sidecar and waits there; this one prints what they find, begins to follow agents that
+//! are new (another thread looks out for them), and hands events to whoever is to be told. A sidecar that ends is waited for: its successor's events
 //! follow, and `lost` says so.
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
 use super::ask::{self, NoAnswer};
+use super::lookout::{self, Lookout, News, RESCAN};
 use super::place::Place;
 use super::tell::{self, Teller};
 use crate::cli::past::EventsOptions;
@@ -28,14 +29,13 @@ const WAIT: Duration = Duration::from_secs(30);
 /// How long an answer may take beyond that.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How soon a sidecar that does not answer is tried again, and a new agent is found.
-const RESCAN: Duration = Duration::from_secs(1);
-
 /// An event, as it is printed.
 type Event = Map<String, Value>;
 
 /// What a follower has to say.
 enum Said {
+    /// There is something to look at.
+    News,
     Event(Event),
     /// The agent cannot be followed (any longer).
     Failed(Failure),
@@ -51,80 +51,61 @@ pub fn events(options: EventsOptions) -> Result<u8, Failure> {
     let place = Place::here()?;
     let teller = Teller::start(options.exec.clone(), options.notify);
     let (say, said) = channel();
+    // Before the first look: what comes after that is told.
+    let lookout = (!options.no_follow).then(|| {
+        let say = say.clone();
+        let there_is = move || say.send(Said::News).is_ok();
+        Lookout::start(&place.settings.run_dir, there_is)
+    });
     let mut watch = Watch {
         place,
         options,
         followed: BTreeMap::new(),
         say,
     };
-    let mut open = 0;
-    let started = Instant::now();
-    loop {
-        let in_time = started.elapsed() < RESCAN;
-        open += watch.look_for_agents(in_time)?;
-        if open == 0 && watch.options.no_follow {
-            break;
-        }
-        match print_for(&said, &watch, &teller, &mut open)? {
-            Reader::Gone => break,
-            Reader::Reads => {}
-        }
-        if watch.options.no_follow && open == 0 {
-            break;
+    let mut open = watch.look_at_all(true)?;
+    while open > 0 || !watch.options.no_follow {
+        let Ok(said) = said.recv() else { break };
+        match said {
+            Said::News => {
+                let news = lookout.as_ref().map(Lookout::take).unwrap_or_default();
+                open += watch.look_at(news)?;
+            }
+            Said::Event(event) => {
+                if watch.wants(&event) {
+                    let line = Value::Object(event.clone());
+                    if writeln!(std::io::stdout(), "{line}").is_err() {
+                        break;
+                    }
+                    teller.tell(event);
+                }
+            }
+            Said::Failed(failure) if watch.options.name.is_some() => return Err(failure),
+            Said::Failed(failure) => {
+                eprintln!("mosaic-fleet: {failure}");
+                open -= 1;
+            }
+            Said::Done => open -= 1,
         }
     }
     teller.finish();
     Ok(exit::OK)
 }
 
-/// Whether somebody still reads what we print.
-enum Reader {
-    Reads,
-    Gone,
-}
-
-/// Prints what comes until it is time to look for agents again.
-fn print_for(
-    said: &Receiver<Said>,
-    watch: &Watch,
-    teller: &Teller,
-    open: &mut usize,
-) -> Result<Reader, Failure> {
-    let until = Instant::now() + RESCAN;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        match said.recv_timeout(left) {
-            Ok(Said::Event(event)) => {
-                if watch.wants(&event) {
-                    let line = Value::Object(event.clone());
-                    if writeln!(std::io::stdout(), "{line}").is_err() {
-                        return Ok(Reader::Gone);
-                    }
-                    teller.tell(event);
-                }
-            }
-            Ok(Said::Failed(failure)) if watch.options.name.is_some() => return Err(failure),
-            Ok(Said::Failed(failure)) => {
-                eprintln!("mosaic-fleet: {failure}");
-                *open -= 1;
-            }
-            Ok(Said::Done) => *open -= 1,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                return Ok(Reader::Reads);
-            }
-        }
-        if *open == 0 && watch.options.no_follow {
-            return Ok(Reader::Reads);
-        }
-    }
-}
-
 struct Watch {
     place: Place,
     options: EventsOptions,
-    /// The agents that are followed, and the last beat seen of each.
-    followed: BTreeMap<String, Option<Found>>,
+    /// The agents that are followed.
+    followed: BTreeMap<AgentName, Followed>,
     say: Sender<Said>,
+}
+
+/// An agent that is followed.
+struct Followed {
+    /// The last beat seen.
+    beat: Option<Found>,
+    /// Tells its follower that there is another one.
+    wake: SyncSender<()>,
 }
 
 impl Watch {
@@ -136,38 +117,64 @@ impl Watch {
         }
     }
 
-    /// Begins to follow agents that are new; how many. `first`: they were there when we came.
-    fn look_for_agents(&mut self, first: bool) -> Result<usize, Failure> {
+    /// Looks at every agent. Begins to follow those that are new; how many. `first`: they were there when we came.
+    fn look_at_all(&mut self, first: bool) -> Result<usize, Failure> {
         let names = match &self.options.name {
             Some(name) => vec![name.clone()],
             None => files::names_in(&self.place.settings.run_dir, usize::MAX)
                 .iter()
-                .filter_map(|file| AgentName::new(file.strip_suffix(".hb")?).ok())
+                .filter_map(|file| lookout::agent(file))
                 .collect(),
         };
         let mut new = 0;
         for name in names {
-            if !self.followed.contains_key(name.as_str()) {
-                self.followed.insert(name.to_string(), None);
-                new += 1;
-                let follower = Follower {
-                    place: Place::here()?,
-                    must_be: self.options.name.is_some(),
-                    follow: !self.options.no_follow,
-                    cursor: self.options.after.clone(),
-                    // An agent that comes later has nothing that was there before us.
-                    skip: first
-                        && !self.options.since_start
-                        && !self.options.no_follow
-                        && self.options.after.is_none(),
-                    say: self.say.clone(),
-                    name: name.clone(),
-                };
-                thread::spawn(move || follower.run());
-            }
-            self.look_at_beat(&name);
+            new += self.look_at_one(&name, first)?;
         }
         Ok(new)
+    }
+
+    /// Looks at the agents there is news of, as [`Watch::look_at_all`].
+    fn look_at(&mut self, news: News) -> Result<usize, Failure> {
+        let mut new = 0;
+        if news.all {
+            new += self.look_at_all(false)?;
+        }
+        for name in news.of {
+            if self.options.name.as_ref().is_none_or(|one| *one == name) {
+                new += self.look_at_one(&name, false)?;
+            }
+        }
+        Ok(new)
+    }
+
+    fn look_at_one(&mut self, name: &AgentName, first: bool) -> Result<usize, Failure> {
+        if let Some(followed) = self.followed.get(name) {
+            // One that does not wait has no need of it, and one that was woken needs it once.
+            let _ = followed.wake.try_send(());
+            self.look_at_beat(name);
+            return Ok(0);
+        }
+        let (wake, woken) = sync_channel(1);
+        let followed = Followed { beat: None, wake };
+        self.followed.insert(name.clone(), followed);
+        self.look_at_beat(name);
+        let follower = Follower {
+            place: Place::here()?,
+            must_be: self.options.name.is_some(),
+            follow: !self.options.no_follow,
+            cursor: self.options.after.clone(),
+            // An agent that comes later has nothing that was there before us.
+            skip: first
+                && !self.options.since_start
+                && !self.options.no_follow
+                && self.options.after.is_none(),
+            over: false,
+            say: self.say.clone(),
+            name: name.clone(),
+            woken,
+        };
+        thread::spawn(move || follower.run());
+        Ok(1)
     }
 
     /// Tells a heartbeat that is new.
@@ -180,9 +187,11 @@ impl Watch {
             return;
         };
         let found = Found::parse(&bytes);
-        let before = self.followed.insert(name.to_string(), Some(found.clone()));
-        if before.flatten().as_ref() == Some(&found) {
-            return;
+        if let Some(followed) = self.followed.get_mut(name) {
+            if followed.beat.as_ref() == Some(&found) {
+                return;
+            }
+            followed.beat = Some(found.clone());
         }
         let mut event = event(&self.place, name, "beat");
         let at = found.get("written").or(found.get("ts")).unwrap_or_default();
@@ -227,7 +236,11 @@ struct Follower {
     cursor: Option<String>,
     /// What is there when we come is not told.
     skip: bool,
+    /// The runtime has ended.
+    over: bool,
     say: Sender<Said>,
+    /// Its heartbeat is another one.
+    woken: Receiver<()>,
 }
 
 impl Follower {
@@ -258,7 +271,8 @@ impl Follower {
                     }
                     // The next sidecar's events are all new to us.
                     self.skip &= !been_here && self.must_be;
-                    thread::sleep(RESCAN);
+                    self.over = false;
+                    self.wait();
                     continue;
                 }
             };
@@ -266,15 +280,20 @@ impl Follower {
                 self.tell("back", "a sidecar answers again");
             }
             (here, been_here) = (true, true);
-            let over = self.take(&answer);
+            self.take(&answer);
             if !self.follow {
                 return Ok(());
             }
-            if over {
+            if self.over {
                 // It answers at once from now on, and is gone in a moment.
-                thread::sleep(RESCAN);
+                self.wait();
             }
         }
+    }
+
+    /// Waits for another heartbeat, or until it is time to try again.
+    fn wait(&self) {
+        let _ = self.woken.recv_timeout(RESCAN);
     }
 
     /// Asks for what is new; the first question is answered at once.
@@ -290,21 +309,21 @@ impl Follower {
         serde_json::from_slice(&answer).map_err(|e| NoAnswer::Broken(e.to_string()))
     }
 
-    /// Tells what an answer holds; true if the runtime has ended.
-    fn take(&mut self, answer: &Value) -> bool {
+    /// Tells what an answer holds.
+    fn take(&mut self, answer: &Value) {
         let next = answer["next"].as_str().unwrap_or_default();
         let tag = next.rsplit_once(':').map_or("", |(tag, _)| tag);
         if answer["lost"] == true {
+            self.over = false;
             self.tell(
                 "lost",
                 "the cursor is of another sidecar, or older than what this one remembers",
             );
         }
-        let mut over = false;
         let skip = std::mem::take(&mut self.skip);
         for told in answer["events"].as_array().into_iter().flatten() {
             let Value::Object(told) = told else { continue };
-            over |= told.get("kind").is_some_and(|kind| kind == "exit");
+            self.over |= told.get("kind").is_some_and(|kind| kind == "exit");
             if skip {
                 continue;
             }
@@ -318,7 +337,6 @@ impl Follower {
             let _ = self.say.send(Said::Event(event));
         }
         self.cursor = Some(next.to_owned());
-        over
     }
 
     fn tell(&self, kind: &str, why: &str) {

@@ -1,5 +1,5 @@
-//! `send -L` and `send -H`, performed by `mosaic-fleet`: to an agent on one tmux socket and no other, and
-//! to one on another host.
+//! `send -L`, `send -H` and `verify -H`, performed by `mosaic-fleet`: to an agent on one tmux socket and no other,
+//! and to one on another host.
 
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -8,14 +8,15 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::place::Place;
-use super::send::{self, PROCEDURE};
-use crate::cli::send::SendOptions;
+use super::send::{self, ANSWERS_WITHIN, OPEN_LASTS, PROCEDURE};
+use crate::cli::send::{SendOptions, VerifyOptions};
 use crate::failure::{Failure, exit};
 use crate::os::{child, files};
 use crate::pure::beat::{Found, READ_MAX};
 use crate::pure::orders::TIMEOUT;
 use crate::pure::receipt::{Receipt, Verdict, unix_ms};
 use crate::pure::remote::{self, End, MARK};
+use crate::units::AgentName;
 
 /// The network and a login on the way to the other side and back, on top of what the message itself may take.
 const TRAVEL: Duration = Duration::from_secs(60);
@@ -79,70 +80,123 @@ fn to_host(
     json: bool,
     quiet: bool,
 ) -> Result<u8, Failure> {
-    let usage = |said: String| Failure::new(exit::USAGE, "", said);
-    remote::check_host(host).map_err(usage)?;
     // Ours, and always one: whatever happens on the way, the same message can be asked for, and given again.
     let id = options.id.clone().unwrap_or_else(|| new_id(place));
-    let words = words(place, options, &id);
-    for word in &words {
-        remote::check_word(word).map_err(usage)?;
-    }
-    // What we say of the message ourselves is about an agent there.
-    let mut there = Place::here()?;
-    there.host = host.rsplit('@').next().unwrap_or(host).to_owned();
-    let receipt = |verdict, why| {
-        let receipt = Receipt::bare(&id, verdict, why, SystemTime::now());
-        send::show(&there, &options.name, receipt, json, quiet)
-    };
+    let there = There::new(host, words(place, options, &id))?;
+    let receipt = |verdict, why| there.receipt(&options.name, &id, (verdict, why), json, quiet);
     let text = match send::read_body(&options.body)? {
         Ok(text) => text,
-        Err(why) => return Ok(receipt(Verdict::Rejected, why)),
+        Err(why) => return receipt(Verdict::Rejected, why),
     };
-    let agent = std::env::var("MOSAIC_REMOTE_AGENT")
-        .ok()
-        .filter(|path| !path.is_empty())
-        .unwrap_or_else(|| "mosaic-agent".into());
-    remote::check_word(&agent).map_err(usage)?;
     let patience = options.timeout.unwrap_or(TIMEOUT) + PROCEDURE + TRAVEL;
-    let said = Ssh::start(host, &remote::command_line(&agent, &words))?.run(text, patience);
+    let said = there.run(text, patience)?;
     let doing = format!("sending to {} on {host}", options.name);
-    let verdict = said.receipt.as_ref().map(|(_, receipt)| receipt.verdict);
-    match remote::end(said.code, said.marked, verdict) {
-        End::Answered(code) => {
-            match said.receipt {
-                // As it came: tenant and host in it are the other side's.
-                Some((line, _)) if json => super::print(&line),
-                Some((_, receipt)) if !quiet => {
-                    super::print(&format!("{}\n", send::words(&receipt)));
-                }
-                _ => {}
-            }
-            Ok(code)
-        }
-        End::NotSent => {
-            let why = match said.code {
-                Some(remote::SSH_FAILED) => "ssh could not connect or log in".to_owned(),
-                Some(code) => format!("ssh ended with {code} before the other side said a word"),
-                None => "the other side said nothing in time".to_owned(),
-            };
-            Err(Failure::new(exit::LATER, doing, format!("{why}; nothing was typed")).hint(
-                format!("mend it until this works without a question, then send again: ssh {host} true"),
-            ))
-        }
-        End::NoAgent => Err(Failure::new(
-            exit::MISSING,
+    match said.end() {
+        End::Answered(code) => Ok(said.pass_on(code, json, quiet)),
+        End::NotSent => Err(Failure::new(
+            exit::LATER,
             doing,
-            format!("there is no {agent} that runs there; nothing was typed"),
+            format!("{}; nothing was typed", said.why_not()),
         )
-        .hint("install it there on the PATH of `ssh HOST command`, or name its path in MOSAIC_REMOTE_AGENT")),
+        .hint(format!(
+            "mend it until this works without a question, then send again: ssh {host} true"
+        ))),
+        End::NoAgent => Err(there.no_agent(doing, "; nothing was typed")),
         End::Lost => {
             let why = format!(
-                "the connection to {host} ended before the receipt came; ask: ssh {host} mosaic-agent verify {} \
+                "the connection to {host} ended before the receipt came; ask: mosaic-agent verify -H {host} {} \
                  --id {id}, or send it again with --id {id}: the same id is never typed twice",
                 options.name
             );
-            Ok(receipt(Verdict::Unknown, why))
+            receipt(Verdict::Unknown, why)
         }
+    }
+}
+
+/// Asks for the verdict of a message where it was said to be.
+///
+/// # Errors
+/// The question makes no sense, or cannot be asked: what to do.
+pub fn verify(options: &VerifyOptions, json: bool, quiet: bool) -> Result<u8, Failure> {
+    let Some(host) = &options.host else {
+        return send::verify(options, json, quiet);
+    };
+    let mut words = vec!["verify".to_owned(), "--json".into()];
+    for (name, value) in [
+        ("--id", options.id.as_ref()),
+        ("--since", options.since.as_ref().map(|since| &since.word)),
+    ] {
+        words.extend(value.into_iter().flat_map(|v| [name.to_owned(), v.clone()]));
+    }
+    words.extend(["--".into(), options.name.to_string()]);
+    words.extend(options.contains.as_ref().map(|_| "-".to_owned()));
+    let there = There::new(host, words)?;
+    let part = send::read_part(options)?.unwrap_or_default();
+    let said = there.run(part, OPEN_LASTS + ANSWERS_WITHIN + TRAVEL)?;
+    // No 75 as for `send`: that would say that the message was not typed.
+    let why = match said.end() {
+        End::Answered(code) => return Ok(said.pass_on(code, json, quiet)),
+        End::NoAgent => {
+            let doing = format!("asking for a message to {} on {host}", options.name);
+            return Err(there.no_agent(doing, "; nobody was asked"));
+        }
+        End::NotSent => format!(
+            "{}, so nobody was asked; mend it until this works without a question, then ask again: ssh {host} true",
+            said.why_not()
+        ),
+        End::Lost => format!("the connection to {host} ended before the answer came; ask again"),
+    };
+    let id = options.id.as_deref().unwrap_or_default();
+    there.receipt(&options.name, id, (Verdict::Unknown, why), json, quiet)
+}
+
+/// Another host, and what is to be run there.
+struct There<'a> {
+    host: &'a str,
+    agent: String,
+    words: Vec<String>,
+}
+
+impl<'a> There<'a> {
+    /// `mosaic-agent` there, with these words.
+    fn new(host: &'a str, words: Vec<String>) -> Result<There<'a>, Failure> {
+        let usage = |said: String| Failure::new(exit::USAGE, "", said);
+        remote::check_host(host).map_err(usage)?;
+        let agent = std::env::var("MOSAIC_REMOTE_AGENT")
+            .ok()
+            .filter(|path| !path.is_empty())
+            .unwrap_or_else(|| "mosaic-agent".into());
+        for word in words.iter().chain([&agent]) {
+            remote::check_word(word).map_err(usage)?;
+        }
+        Ok(There { host, agent, words })
+    }
+
+    fn run(&self, text: String, patience: Duration) -> Result<Said, Failure> {
+        let line = remote::command_line(&self.agent, &self.words);
+        Ok(Ssh::start(self.host, &line)?.run(text, patience))
+    }
+
+    /// Prints what we say ourselves of a message to an agent there.
+    fn receipt(
+        &self,
+        name: &AgentName,
+        id: &str,
+        (verdict, why): (Verdict, String),
+        json: bool,
+        quiet: bool,
+    ) -> Result<u8, Failure> {
+        let mut place = Place::here()?;
+        let host = self.host.rsplit('@').next().unwrap_or(self.host);
+        place.host = host.to_owned();
+        let receipt = Receipt::bare(id, verdict, why, SystemTime::now());
+        Ok(send::show(&place, name, receipt, json, quiet))
+    }
+
+    fn no_agent(&self, doing: String, so: &str) -> Failure {
+        let said = format!("there is no {} that runs there{so}", self.agent);
+        Failure::new(exit::MISSING, doing, said)
+            .hint("install it there on the PATH of `ssh HOST command`, or name its path in MOSAIC_REMOTE_AGENT")
     }
 }
 
@@ -205,6 +259,36 @@ struct Said {
     receipt: Option<(String, Receipt)>,
 }
 
+impl Said {
+    /// What its end means.
+    fn end(&self) -> End {
+        let verdict = self.receipt.as_ref().map(|(_, receipt)| receipt.verdict);
+        remote::end(self.code, self.marked, verdict)
+    }
+
+    /// Prints what the other side has answered.
+    fn pass_on(self, code: u8, json: bool, quiet: bool) -> u8 {
+        match self.receipt {
+            // As it came: tenant and host in it are the other side's.
+            Some((line, _)) if json => super::print(&line),
+            Some((_, receipt)) if !quiet => {
+                super::print(&format!("{}\n", send::words(&receipt)));
+            }
+            _ => {}
+        }
+        code
+    }
+
+    /// Why the other side was never there.
+    fn why_not(&self) -> String {
+        match self.code {
+            Some(remote::SSH_FAILED) => "ssh could not connect or log in".to_owned(),
+            Some(code) => format!("ssh ended with {code} before the other side said a word"),
+            None => "the other side said nothing in time".to_owned(),
+        }
+    }
+}
+
 impl Ssh {
     fn start(host: &str, line: &str) -> Result<Ssh, Failure> {
         let mut command = Command::new("ssh");
@@ -234,7 +318,7 @@ impl Ssh {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let failed = |e: std::io::Error| {
             Failure::new(exit::MISSING, "starting ssh", e)
-                .hint("install it (Debian: openssh-client) or send from the agent's own host")
+                .hint("install it (Debian: openssh-client), or do this on the agent's own host")
         };
         let mut child = child::spawn_tied(&mut command).map_err(failed)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

@@ -90,6 +90,11 @@ pub fn hooks(verb: Setup, only: Option<&str>, json: bool) -> Result<u8, Failure>
         for row in &rows {
             show(row);
         }
+        if rows.is_empty() {
+            eprintln!(
+                "mosaic-fleet: no runtime was used here yet; name the one to come: mosaic-fleet hooks install claude"
+            );
+        }
     }
     Ok(if failed && verb != Setup::Status {
         exit::CONFIG

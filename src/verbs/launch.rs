@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::ask;
@@ -55,9 +55,8 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
         );
         Failure::new(exit::CONFIG, what, e).hint("set MOSAIC_AGENT_WORKDIR to a directory of yours")
     })?;
-    let path = place
-        .socket_dir()
-        .join(format!(".{name}.launch-{}", std::process::id()));
+    socket::check_length(&place.socket(name))?;
+    let path = handoff_path(&place, name);
     let (listener, bound) = socket::bind_private(&path)?;
     let argv: Vec<OsString> = vec![
         beside::find("mosaic-agent")?.into(),
@@ -101,6 +100,17 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
             "look into the pane: tmux{} attach -t ={name}",
             socket_flag(&tmux)
         ))),
+    }
+}
+
+/// Where the `run` in the pane finds us. Wherever the ack socket fits, this does: six hexadecimal digits hold every pid
+/// there can be (4,194,303 at most), and the shortest name of an ack socket has as many characters.
+fn handoff_path(place: &Place, name: &AgentName) -> PathBuf {
+    let (dir, pid) = (place.socket_dir(), std::process::id());
+    let telling = dir.join(format!(".{name}.launch-{pid}"));
+    match socket::fits(&telling) {
+        true => telling,
+        false => dir.join(format!("{pid:x}")),
     }
 }
 

@@ -24,6 +24,7 @@ mod journal;
 mod keys;
 pub mod launch;
 mod log;
+mod lookout;
 mod mcp;
 pub mod place;
 mod program;
@@ -124,9 +125,9 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
         .map(ExitCode::from),
         fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
         fleet::Verb::Enclose(name, pid) => scope::enclose(&name, pid).map(ExitCode::from),
-        fleet::Verb::Stop { name, turn, json } => stop::stop(&name, turn, json).map(ExitCode::from),
-        fleet::Verb::Restart { name, turn, json } => {
-            stop::restart(&name, turn, json).map(ExitCode::from)
+        fleet::Verb::Stop { name, turn, tell } => stop::stop(&name, turn, tell).map(ExitCode::from),
+        fleet::Verb::Restart { name, turn, tell } => {
+            stop::restart(&name, turn, tell).map(ExitCode::from)
         }
         fleet::Verb::Past(past::Verb::Events(options)) => {
             events::events(options).map(ExitCode::from)
@@ -173,19 +174,16 @@ fn perform_send(verb: sending::Verb) -> Result<u8, Failure> {
             quiet,
         } => far::send(&options, json, quiet),
         sending::Verb::Verify {
-            name,
-            id,
-            contains,
-            since,
+            options,
             json,
             quiet,
-        } => send::verify(&name, id, contains, since, json, quiet),
+        } => far::verify(&options, json, quiet),
     }
 }
 
 fn perform_show(verb: shown::Verb) -> Result<u8, Failure> {
     match verb {
-        shown::Verb::Status { name, probe, json } => show::status(&name, probe, json),
+        shown::Verb::Status { name, probe, tell } => show::status(&name, probe, tell),
         shown::Verb::Explain { name, json } => show::explain(&name, json),
         shown::Verb::ExplainCast {
             file,

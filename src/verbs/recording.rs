@@ -13,16 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::os::files;
-use crate::pure::cast::{Tape, header_line};
+use crate::pure::cast::{self, Tape, header_line};
 use crate::pure::receipt::unix_ms;
 use crate::pure::screen::Screen;
 use crate::pure::wire::Recorded;
 
 /// Bytes of a file unless the caller says otherwise.
 const MAX: u64 = 16 * 1024 * 1024;
-
-/// A smaller file would hold little more than its first screen.
-const MAX_LEAST: u64 = 4 * BUFFER as u64;
 
 /// So many full files are kept beside the one that is being written.
 const KEPT: u32 = 4;
@@ -49,10 +46,10 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins one with what is on the screen. What stands in the file is put aside.
+    /// Begins one with what is on the screen. A recording that stands in the file is put aside.
     ///
     /// # Errors
-    /// The file cannot be made.
+    /// The file cannot be made, or something else stands in it: nothing was changed.
     pub fn start(
         path: PathBuf,
         (input, max): (bool, Option<u64>),
@@ -65,7 +62,7 @@ impl Recording {
             path,
             tape: Tape::new(now),
             input,
-            max: max.unwrap_or(MAX).max(MAX_LEAST),
+            max: max.unwrap_or(MAX),
             written: 0,
             buffer: Vec::new(),
             flush_at: None,
@@ -148,7 +145,8 @@ impl Recording {
     }
 }
 
-/// Puts the files of this name aside and makes a new one. The oldest goes.
+/// Puts the files of this name aside and makes a new one. The oldest goes, so all of them must be recordings of ours, or
+/// empty: what else has one of these names is somebody's.
 fn next_file(path: &Path) -> io::Result<File> {
     let numbered = |n: u32| {
         let mut name = path.as_os_str().to_owned();
@@ -157,15 +155,21 @@ fn next_file(path: &Path) -> io::Result<File> {
         }
         name
     };
-    if files::is_there(path) {
-        // A device or a socket has its name for others; a link is ours to move like a file.
-        if !files::may_be_put_aside(path) {
-            return Err(io::Error::other(format!("{} is no file", path.display())));
-        }
-        for n in (0..KEPT).rev() {
-            // One that is not there yet is no failure, and one that cannot be moved is found by what follows.
-            let _ = files::rename(&numbered(n), &numbered(n + 1));
-        }
+    for n in 0..=KEPT {
+        let name = numbered(n);
+        let refused = match files::head(name.as_ref(), cast::HEAD) {
+            Ok(head) if head.is_empty() || cast::is_ours(&head) => continue,
+            Ok(_) => "it holds something else than a recording of ours".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        return Err(io::Error::other(format!(
+            "{} is left as it is: {refused}. Name another file, or move it away",
+            Path::new(&name).display()
+        )));
+    }
+    for n in (0..KEPT).rev() {
+        // One that is not there yet is no failure, and one that cannot be moved is found by what follows.
+        let _ = files::rename(&numbered(n), &numbered(n + 1));
     }
     files::make_private(path)
 }

@@ -20,8 +20,11 @@ const READ_MAX: usize = 4 * 1024 * 1024;
 /// How much of a file's last line is remembered, to notice that the file was written anew.
 const END_MAX: u64 = 256;
 
-/// Where changes are not announced (network file systems, no inotify left), this often.
+/// Where changes are not announced (no inotify left), this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Where they are: those that slip through (a network file system, a directory that was made in this moment).
+const LOOK_ANYWAY: Duration = Duration::from_secs(1);
 
 /// The records of one runtime.
 #[derive(Default)]
@@ -104,7 +107,7 @@ impl Records {
     pub fn announce(&mut self) {
         if let Some(watched) = &mut self.watched {
             watched.changes = Changes::new().ok();
-            watched.next_look = Some(Instant::now() + LOOK_EVERY);
+            watched.next_look = Some(Instant::now());
         }
     }
 
@@ -136,8 +139,12 @@ impl Records {
         let Some(watched) = &mut self.watched else {
             return Vec::new();
         };
+        let pause = match watched.changes {
+            Some(_) => LOOK_ANYWAY,
+            None => LOOK_EVERY,
+        };
         if let Some(next) = &mut watched.next_look {
-            *next = Instant::now() + LOOK_EVERY;
+            *next = Instant::now() + pause;
         }
         let mut found = Vec::new();
         for place in &watched.places {

@@ -129,7 +129,10 @@ impl Show {
 fn play(file: &Path, runtime: Option<&str>, until: f64, show: Show) -> Result<Stage, Failure> {
     let doing = || format!("replaying {}", file.display());
     let failed = |e: std::io::Error| Failure::new(exit::USAGE, doing(), e);
-    let mut reader = BufReader::new(File::open(file).map_err(failed)?);
+    let mut reader: Box<dyn BufRead> = match file == Path::new("-") {
+        true => Box::new(std::io::stdin().lock()),
+        false => Box::new(BufReader::new(File::open(file).map_err(failed)?)),
+    };
     let mut line = String::new();
     (&mut reader)
         .take(LINE_MAX)

@@ -9,6 +9,7 @@ use super::ask::{self, NoAnswer};
 use super::place::Place;
 use super::{records, run};
 use crate::cli::reset::Options;
+use crate::cli::tell::Tell;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::{files, process};
 use crate::pure::profile::{Profile, Profiles};
@@ -104,17 +105,17 @@ pub fn reset(options: &Options) -> Result<u8, Failure> {
         steps: machine.steps.clone(),
         ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    tell(&line, options.json)
+    tell(&line, options.tell)
 }
 
 /// Tells how it ended.
-fn tell(line: &ResetLine, json: bool) -> Result<u8, Failure> {
+fn tell(line: &ResetLine, tell: Tell) -> Result<u8, Failure> {
     let code = match line.verdict {
         Verdict::Proven => exit::OK,
         Verdict::Unproven => exit::UNKNOWN,
         Verdict::Refused => exit::LATER,
     };
-    if json {
+    if tell == Tell::Json {
         let text = serde_json::to_string(line).doing(|| "writing the answer".into())?;
         super::print(&format!("{text}\n"));
         return Ok(code);
@@ -123,11 +124,13 @@ fn tell(line: &ResetLine, json: bool) -> Result<u8, Failure> {
     let doing = format!("resetting {name}");
     match line.verdict {
         Verdict::Proven => {
-            let proof = line.evidence.join("; ");
-            super::print(&format!(
-                "reset {name} after {} ms: {} ({proof})\n",
-                line.ms, line.reason
-            ));
+            if tell == Tell::Words {
+                let proof = line.evidence.join("; ");
+                super::print(&format!(
+                    "reset {name} after {} ms: {} ({proof})\n",
+                    line.ms, line.reason
+                ));
+            }
             Ok(code)
         }
         Verdict::Unproven => Err(

@@ -142,7 +142,8 @@ fn serve(
         .doing(|| "starting the event loop".into())
         .and_then(|runtime| {
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, live(sidecar, taken, launcher))
+            // Whatever takes a future keeps it twice: the one it was given and the one it waits for.
+            local.block_on(&runtime, Box::pin(live(sidecar, taken, launcher)))
         })
 }
 
@@ -178,6 +179,7 @@ async fn live(
         sidecar.listener.try_clone().doing(|| "serving".into())?,
         ask.clone(),
         upgrade::adopt_clients(&mut taken),
+        sidecar.place.origin(&sidecar.name),
     )
     .doing(|| "serving the ack socket".into())?;
     let now = now();
@@ -204,7 +206,8 @@ async fn live(
         readable(pidfd.as_fd())?,
         readable(sidecar.signals.readable())?,
     );
-    let mut at_work = AtWork {
+    // In a box: the futures below would hold a copy each, and the stack one for every move.
+    let mut at_work = Box::new(AtWork {
         sidecar,
         pump,
         harness,
@@ -237,8 +240,7 @@ async fn live(
         hooks: taken.hooks.clone(),
         since: now,
         up: launcher.take(),
-    };
-    at_work.greet();
+    });
     if goes_on {
         at_work.tell_upgraded(&taken);
         let state = at_work.harness.state().0;
@@ -260,7 +262,7 @@ async fn live(
     });
     at_work.record_from_start();
     at_work.handle(Input::Tick);
-    while !at_work.ending.is_over() {
+    while !at_work.is_over() {
         alarm
             .set(at_work.deadline())
             .doing(|| "setting the timer".into())?;
@@ -365,8 +367,18 @@ struct AtWork {
 }
 
 impl AtWork {
+    /// Nothing more is to be waited for.
+    fn is_over(&self) -> bool {
+        self.ending.is_over() && self.events.awaits_reader(Instant::now()).is_none()
+    }
+
     fn deadline(&self) -> Instant {
         let mut deadline = self.harness.deadline();
+        if self.ending.is_over()
+            && let Some(at) = self.events.awaits_reader(Instant::now())
+        {
+            deadline = deadline.min(at);
+        }
         if let Some(at) = self.ending.deadline() {
             deadline = deadline.min(at);
         }
@@ -700,7 +712,7 @@ impl AtWork {
     }
 
     /// The end: last words to everybody, everything borrowed given back.
-    async fn finish(mut self) -> u8 {
+    async fn finish(mut self: Box<Self>) -> u8 {
         self.pump.join();
         let ended = self.harness.ended().unwrap_or(Ended::Code(1));
         if let Some(up) = self.up.take() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ask::{self, NoAnswer};
 use super::place::Place;
-use crate::cli::send::{Body, SendOptions};
+use crate::cli::send::{Body, SendOptions, VerifyOptions};
 use crate::failure::{Failure, exit};
 use crate::pure::message::{BODY_MAX, Refusal};
 use crate::pure::orders::TIMEOUT;
@@ -54,7 +54,10 @@ pub fn send(options: &SendOptions, json: bool, quiet: bool) -> Result<u8, Failur
 
 /// `verify` waits this long for a fate that is still open: what somebody else typed is watched for some
 /// seconds before it is called a draft.
-const OPEN_LASTS: Duration = Duration::from_secs(10);
+pub(super) const OPEN_LASTS: Duration = Duration::from_secs(10);
+
+/// A sidecar that has not answered within this time does not answer.
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often it is asked for meanwhile.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -63,32 +66,26 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The sidecar refused the question.
-pub fn verify(
-    name: &AgentName,
-    id: Option<String>,
-    contains: Option<String>,
-    since: Option<SystemTime>,
-    json: bool,
-    quiet: bool,
-) -> Result<u8, Failure> {
+pub fn verify(options: &VerifyOptions, json: bool, quiet: bool) -> Result<u8, Failure> {
     let place = Place::here()?;
+    let name = &options.name;
     let request = Request {
         op: "verify".into(),
-        id,
-        contains,
-        since_ms: since.map(unix_ms),
+        id: options.id.clone(),
+        contains: read_part(options)?,
+        since_ms: options.since.as_ref().map(|since| unix_ms(since.at)),
         ..Request::default()
     };
     let until = Instant::now() + OPEN_LASTS;
     while Instant::now() < until && is_open(&place, name, &request) {
         std::thread::sleep(ASK_AGAIN);
     }
-    answer(&place, name, &request, Duration::from_secs(5), json, quiet)
+    answer(&place, name, &request, ANSWERS_WITHIN, json, quiet)
 }
 
 /// Whether the message asked for was typed and its fate is still being watched.
 fn is_open(place: &Place, name: &AgentName, request: &Request) -> bool {
-    ask::ask(place, name, request, Duration::from_secs(5))
+    ask::ask(place, name, request, ANSWERS_WITHIN)
         .ok()
         .and_then(|line| serde_json::from_slice::<Receipt>(&line).ok())
         .is_some_and(|receipt| receipt.open)
@@ -217,6 +214,24 @@ pub(super) fn read_body(body: &Body) -> Result<Result<String, String>, Failure> 
             e.utf8_error().valid_up_to()
         )
     }))
+}
+
+/// The part of the text by which a message is looked for. Line feeds at its end are as little of it as of a message.
+///
+/// # Errors
+/// It cannot be read, or it is in every message.
+pub(super) fn read_part(options: &VerifyOptions) -> Result<Option<String>, Failure> {
+    let Some(part) = &options.contains else {
+        return Ok(None);
+    };
+    let refused = |why| Failure::new(exit::USAGE, "", why);
+    let text = read_body(part)?.map_err(refused)?;
+    match text.trim_end_matches('\n') {
+        "" => Err(refused(
+            "which message? The text to look for is empty".into(),
+        )),
+        text => Ok(Some(text.to_owned())),
+    }
 }
 
 /// Who writes: what was said, else the agent we are called by, else the user. With the host, unless

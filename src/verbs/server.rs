@@ -18,12 +18,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::timeout;
 
+use super::documents;
 use crate::failure::exit;
 use crate::os::replace;
 use crate::os::socket::{self, Peer};
 use crate::pure::handover::CarriedClient;
 use crate::pure::harness::Asker;
-use crate::pure::wire::{self, ErrorLine, LINE_MAX, Request};
+use crate::pure::wire::{self, LINE_MAX, Origin, Request};
 
 /// Most connections at once.
 const CLIENTS_MAX: usize = 1_100;
@@ -93,17 +94,30 @@ struct Shared {
     last: Rc<Cell<u64>>,
     /// The connection that is not closed for being silent.
     patient: Rc<Cell<Option<ClientId>>>,
+    /// Who speaks, in what is said here.
+    origin: Rc<Origin>,
+}
+
+impl Shared {
+    /// What is said to a line that is no request, or that is not taken.
+    fn refusal(&self, word: &str, message: &str) -> Vec<u8> {
+        let code = match word {
+            "overloaded" => exit::LATER,
+            _ => exit::USAGE,
+        };
+        documents::error_line((*self.origin).clone(), word, message, code)
+    }
 }
 
 /// The connections.
 pub struct Clients {
     shared: Shared,
     accepting: JoinHandle<()>,
-    greeting: Rc<RefCell<Vec<u8>>>,
 }
 
 impl Clients {
-    /// Starts accepting, and goes on with the connections that were handed over. Requests are sent to `ask`.
+    /// Starts accepting in the name of `origin`, and goes on with the connections that were handed over. Requests
+    /// are sent to `ask`.
     ///
     /// # Errors
     /// The listener cannot be watched.
@@ -111,6 +125,7 @@ impl Clients {
         listener: std::os::unix::net::UnixListener,
         ask: mpsc::Sender<Heard>,
         (handed, last): (Vec<Handed>, u64),
+        origin: Origin,
     ) -> io::Result<Clients> {
         let listener = UnixListener::from_std(listener)?;
         let shared = Shared {
@@ -121,6 +136,7 @@ impl Clients {
             handing: Rc::default(),
             last: Rc::new(Cell::new(last)),
             patient: Rc::default(),
+            origin: Rc::new(origin),
         };
         for (carried, fd) in handed {
             let stream = std::os::unix::net::UnixStream::from(fd);
@@ -136,13 +152,8 @@ impl Clients {
             client.account();
             spawn_local(client.serve(stream, Vec::new(), carried.waits));
         }
-        let greeting = Rc::default();
-        let accepting = spawn_local(accept(listener, shared.clone(), Rc::clone(&greeting)));
-        Ok(Clients {
-            shared,
-            accepting,
-            greeting,
-        })
+        let accepting = spawn_local(accept(listener, shared.clone()));
+        Ok(Clients { shared, accepting })
     }
 
     /// Takes every connection from here: what is known of it, its descriptor, and the number of the last one. A
@@ -168,11 +179,6 @@ impl Clients {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         meanwhile();
-    }
-
-    /// The first line every client gets.
-    pub fn greet_with(&self, line: Vec<u8>) {
-        *self.greeting.borrow_mut() = line;
     }
 
     /// Answers a client; one that is gone does not matter.
@@ -205,7 +211,7 @@ impl Clients {
     }
 }
 
-async fn accept(listener: UnixListener, shared: Shared, greeting: Rc<RefCell<Vec<u8>>>) {
+async fn accept(listener: UnixListener, shared: Shared) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -224,13 +230,14 @@ async fn accept(listener: UnixListener, shared: Shared, greeting: Rc<RefCell<Vec
         }
         if shared.count.get() >= CLIENTS_MAX {
             // Told without waiting: a full client does not hold up the next one.
-            let _ = stream.try_write(b"{\"schema\":\"mosaic.error/1\",\"error\":\"overloaded\",\"message\":\"too many connections\",\"exit\":75}\n");
+            let _ = stream.try_write(&shared.refusal("overloaded", "too many connections"));
             continue;
         }
         let id = shared.last.get() + 1;
         shared.last.set(id);
         let client = Connection::new(&shared, ClientId(id), peer);
-        spawn_local(client.serve(stream, greeting.borrow().clone(), false));
+        let hello = documents::hello_line((*shared.origin).clone());
+        spawn_local(client.serve(stream, hello, false));
     }
 }
 
@@ -309,7 +316,7 @@ impl Connection {
                         Came::This(Ok(Some(line))) => line,
                         Came::This(Ok(None)) => return,
                         Came::This(Err((word, message))) => {
-                            let line = bare_error(word, &message);
+                            let line = self.shared.refusal(word, &message);
                             let _ = write(&mut stream, &line).await;
                             return;
                         }
@@ -317,7 +324,8 @@ impl Connection {
                     let request = match wire::parse(&line) {
                         Ok(request) => request,
                         Err((word, message)) => {
-                            if !write(&mut stream, &bare_error(word, &message)).await {
+                            let line = self.shared.refusal(word, &message);
+                            if !write(&mut stream, &line).await {
                                 return;
                             }
                             continue;
@@ -482,16 +490,6 @@ async fn write(stream: &mut UnixStream, bytes: &[u8]) -> bool {
         timeout(ANSWER_LASTS, stream.write_all(bytes)).await,
         Ok(Ok(()))
     )
-}
-
-fn bare_error(word: &str, message: &str) -> Vec<u8> {
-    wire::line(&ErrorLine {
-        schema: "mosaic.error/1".into(),
-        origin: None,
-        error: word.into(),
-        message: message.into(),
-        exit: exit::USAGE,
-    })
 }
 
 /// Thousands of clients need descriptors; the runtime was started before and keeps its own limit.

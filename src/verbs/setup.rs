@@ -211,7 +211,8 @@ fn own(place: &Place, name: &AgentName) -> Result<Vec<files::Lock>, Failure> {
     dirs.iter()
         .map(|dir| {
             let path = dir.join(format!("{name}.lock"));
-            match files::Lock::take(&path).doing(|| format!("locking {}", path.display()))? {
+            let taken = files::Lock::take(&path).doing(|| format!("locking {}", path.display()));
+            match taken.map_err(|e| e.hint("`mosaic-agent doctor` looks at its directory"))? {
                 Ok(lock) => Ok(lock),
                 Err(owner) => Err(Failure::new(
                     exit::INTERNAL,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ask::{self, NoAnswer};
 use super::place::Place;
+use crate::cli::tell::Tell;
 use crate::failure::{Failure, exit};
 use crate::pure::wire::{Request, Status};
 use crate::units::AgentName;
@@ -33,11 +34,15 @@ fn ask(name: &AgentName, op: &str) -> Result<Vec<u8>, Failure> {
 ///
 /// # Errors
 /// No such agent (3), or it does not answer (75).
-pub fn status(name: &AgentName, probe: bool, json: bool) -> Result<u8, Failure> {
+pub fn status(name: &AgentName, probe: bool, tell: Tell) -> Result<u8, Failure> {
     let line = ask(name, if probe { "probe" } else { "status" })?;
-    if json {
-        super::print(&String::from_utf8_lossy(&line));
-        return Ok(exit::OK);
+    match tell {
+        Tell::Json => {
+            super::print(&String::from_utf8_lossy(&line));
+            return Ok(exit::OK);
+        }
+        Tell::Nothing => return Ok(exit::OK),
+        Tell::Words => {}
     }
     let status: Status = serde_json::from_slice(&line)
         .map_err(|e| Failure::new(exit::INTERNAL, format!("reading the answer of {name}"), e))?;

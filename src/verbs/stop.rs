@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::ask::{self, NoAnswer};
 use super::place::Place;
 use super::{beside, setup};
+use crate::cli::tell::Tell;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::pidfd::PidFd;
 use crate::os::{process, systemd};
@@ -62,10 +63,10 @@ fn systemctl(verb: &str, unit: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// No such agent (3), not permitted (77), or its sidecar does not answer (75).
-pub fn stop(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u8, Failure> {
+pub fn stop(name: &AgentName, turn: Option<Duration>, tell: Tell) -> Result<u8, Failure> {
     let place = Place::here()?;
     let unit = unit_of(name);
-    end(&place, name, turn, json, unit.is_some())?;
+    end(&place, name, turn, tell, unit.is_some())?;
     if let Some(unit) = unit {
         systemctl("stop", &unit)?;
     }
@@ -76,12 +77,12 @@ pub fn stop(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u8, 
 ///
 /// # Errors
 /// As [`stop`]; or it was started by hand in a terminal, and nothing is ended then.
-pub fn restart(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u8, Failure> {
+pub fn restart(name: &AgentName, turn: Option<Duration>, tell: Tell) -> Result<u8, Failure> {
     let place = Place::here()?;
     if let Some(unit) = unit_of(name) {
-        end(&place, name, turn, json, true)?;
+        end(&place, name, turn, tell, true)?;
         systemctl("restart", &unit)?;
-        restarted(name, json);
+        restarted(name, tell);
         return Ok(exit::OK);
     }
     let doing = || format!("restarting {name}");
@@ -97,7 +98,7 @@ pub fn restart(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u
             "mosaic-agent stop {name}, then the same `mosaic-agent run {name} ...` in that terminal"
         )));
     }
-    end(&place, name, turn, json, false)?;
+    end(&place, name, turn, tell, false)?;
     let agent = beside::find("mosaic-agent")?;
     let status = Command::new(&agent)
         .args(["launch", "--quiet", name.as_str()])
@@ -106,7 +107,7 @@ pub fn restart(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u
         .status()
         .doing(doing)?;
     if status.success() {
-        restarted(name, json);
+        restarted(name, tell);
     }
     Ok(status
         .code()
@@ -115,8 +116,8 @@ pub fn restart(name: &AgentName, turn: Option<Duration>, json: bool) -> Result<u
 }
 
 /// Tells a person that it is there again; the document is all that a program gets.
-fn restarted(name: &AgentName, json: bool) {
-    if !json {
+fn restarted(name: &AgentName, tell: Tell) {
+    if tell == Tell::Words {
         super::print(&format!("started {name} again\n"));
     }
 }
@@ -135,7 +136,7 @@ fn end(
     place: &Place,
     name: &AgentName,
     turn: Option<Duration>,
-    json: bool,
+    tell: Tell,
     has_unit: bool,
 ) -> Result<(), Failure> {
     let sidecar = setup::owner(place, name).and_then(|pid| PidFd::open(pid).ok());
@@ -164,15 +165,17 @@ fn end(
         Err(NoAnswer::Refused(_, why, code)) => return Err(Failure::new(code, doing(), why)),
         Err(NoAnswer::Broken(why)) => return Err(Failure::new(exit::INTERNAL, doing(), why)),
     };
-    if json {
-        super::print(&String::from_utf8_lossy(&answer));
-    } else {
-        let told: Told = serde_json::from_slice(&answer).doing(doing)?;
-        let mut text = String::new();
-        for Step { step, ms, result } in told.steps {
-            text.push_str(&format!("{ms:>8} ms  {step:<6} {result}\n"));
+    match tell {
+        Tell::Json => super::print(&String::from_utf8_lossy(&answer)),
+        Tell::Nothing => {}
+        Tell::Words => {
+            let told: Told = serde_json::from_slice(&answer).doing(doing)?;
+            let mut text = String::new();
+            for Step { step, ms, result } in told.steps {
+                text.push_str(&format!("{ms:>8} ms  {step:<6} {result}\n"));
+            }
+            super::print(&format!("{text}stopped {name} ({})\n", told.exit));
         }
-        super::print(&format!("{text}stopped {name} ({})\n", told.exit));
     }
     let gone = sidecar.is_none_or(|fd| fd.ends_within(GONE_WITHIN));
     match gone {

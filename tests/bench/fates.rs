@@ -71,12 +71,7 @@ fn upgrades(count: usize) {
         ),
     ] {
         let sandbox = Sandbox::new();
-        let other = sandbox.path("mosaic-agent-other");
-        let copied = std::process::Command::new("cp")
-            .arg(AGENT)
-            .arg(&other)
-            .status();
-        assert!(copied.expect("cp runs").success());
+        let other = sandbox.copy(AGENT, "mosaic-agent-other");
         let other = other.display().to_string();
         let pane = Pane::run(&sandbox, "a", &["sh", "-c", &format!("stty raw; {script}")]);
         until(SOON, "it answers", || {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -115,8 +116,15 @@ impl Sandbox {
         let path = self.path(inside);
         let dir = path.parent().expect("a path inside");
         fs::create_dir_all(dir).expect("a directory in the sandbox");
-        fs::write(&path, text).expect("a file in the sandbox");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+        written_by_another("cat >\"$0\" && chmod 755 \"$0\"", &path, text.as_bytes());
+        path
+    }
+
+    /// Copies a program and returns the path of the copy.
+    pub fn copy(&self, program: &str, inside: &str) -> PathBuf {
+        let path = self.path(inside);
+        let copy = format!("cp -- '{program}' \"$0\"");
+        written_by_another(&copy, &path, b"");
         path
     }
 
@@ -267,4 +275,19 @@ impl Drop for Sandbox {
         process::end_all_with(&self.mark());
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// Has a shell write a file that is to be executed. Were it written by this process, a test beside this one that
+/// forks in that moment would hold our descriptor, and the file were busy (`ETXTBSY`).
+fn written_by_another(script: &str, path: &Path, input: &[u8]) {
+    let mut shell = Command::new("sh")
+        .args(["-c", script])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("sh runs");
+    let mut stdin = shell.stdin.take().expect("a pipe");
+    stdin.write_all(input).expect("it reads");
+    drop(stdin);
+    assert!(shell.wait().expect("sh ends").success());
 }

@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::pure::delivery::{Life, Pulse};
-    use crate::pure::harness::{Asker, Effect, Input, Reading};
+    use crate::pure::harness::{Asker, Effect, Input};
     use crate::pure::wire::Request;
 
     const SIZE: TermSize = TermSize { cols: 40, rows: 10 };
@@ -180,33 +180,6 @@ mod tests {
             life: Life::Running,
             front: None,
         }
-    }
-
-    #[test]
-    fn the_records_are_marked_from_the_first_key_and_read_from_enter_on() {
-        let begin = now();
-        let mut harness = harness(begin);
-        let claude = Running {
-            name: "claude".into(),
-            pid: 7,
-            version: String::new(),
-        };
-        harness.take_running(claude, begin);
-        let composer = "\u{2500}".repeat(30) + "\r\n\u{276f} \r\n" + &"\u{2500}".repeat(30);
-        harness.handle(Input::Output(composer.as_bytes()), begin);
-        let reading = |harness: &mut Harness, keys: &[u8], ms| {
-            harness.handle(Input::Outer(keys), after(begin, ms));
-            let mut seen = Vec::new();
-            while let Some(effect) = harness.poll() {
-                if let Effect::Records(reading) = effect {
-                    seen.push(reading);
-                }
-            }
-            seen
-        };
-        assert_eq!(reading(&mut harness, b"c", 10), [Reading::Mark]);
-        assert_eq!(reading(&mut harness, b"ontinue", 20), []);
-        assert_eq!(reading(&mut harness, b"\r", 30), [Reading::On]);
     }
 
     #[test]

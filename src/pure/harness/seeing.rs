@@ -115,6 +115,7 @@ impl Harness {
         // The screen as it is before the runtime has read this Enter.
         self.look_now(now);
         self.settle_observed(now);
+        self.orders.forget_doubted();
         let (Some(view), Some(profile)) = (&self.view, &self.profile) else {
             return;
         };
@@ -160,10 +161,8 @@ impl Harness {
         let step = observed.look(&self.screen, view, profile, record_within, reads, now.mono);
         if let Some(receipt) = step {
             let saw_turn = observed.saw_turn();
-            if receipt.verdict == Verdict::Queued {
-                let wanted = observed.wanted().clone();
-                self.orders
-                    .follow(Followed::new(receipt.id.clone(), wanted, now.mono));
+            if let Some(followed) = observed.followed(receipt.verdict, now.mono) {
+                self.orders.follow(followed);
             }
             self.observed = None;
             self.taken(receipt.verdict, saw_turn, now);

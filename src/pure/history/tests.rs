@@ -267,6 +267,71 @@ fn a_row_that_is_blanked_before_it_leaves_is_there_all_the_same() {
     assert_eq!(seen.lines().0, wanted);
 }
 
+/// Prints without a rest, in pieces that are taken whole.
+fn runs(seen: &mut Seen, lines: &[String]) {
+    for piece in lines.chunks(500) {
+        let text: String = piece.iter().map(|line| format!("{line}\r\n")).collect();
+        seen.screen.feed(text.as_bytes());
+        if let Some(left) = seen.screen.take_left(std::time::Instant::now()) {
+            seen.history.take(left);
+        }
+    }
+}
+
+/// A resize with that much behind it before the screen rests.
+fn resized_and_ran(lines: &[String]) -> Seen {
+    let mut seen = Seen::new(30, 10);
+    seen.prints(&typed(1, 40));
+    seen.screen.resize(TermSize { cols: 40, rows: 10 });
+    seen.history.resized();
+    runs(&mut seen, lines);
+    seen.rests();
+    seen
+}
+
+#[test]
+fn of_much_that_leaves_between_a_resize_and_the_rest_the_last_is_kept_without_a_hole() {
+    let seen = resized_and_ran(&rows(41, 3_500));
+    let all = seen.all();
+    assert_eq!(all, rows(3_501 - all.len(), 3_500));
+    assert!(all.len() >= LINES_MAX, "{}", all.len());
+}
+
+#[test]
+fn what_could_not_be_kept_between_a_resize_and_the_rest_is_said_to_be_missing() {
+    // Few lines of text, and a run of blank ones is one: all that was kept of this fits into the history.
+    let mut printed = Vec::new();
+    for row in rows(41, 140) {
+        printed.push(row);
+        printed.extend(std::iter::repeat_n(String::new(), 24));
+    }
+    let all = resized_and_ran(&printed).all();
+    // The first 10 rows of the screen were lines of before; 9 of the last ones are on it.
+    let missing = printed.len() as u64 + 9 - 9 - 2 * LINES_MAX as u64;
+    let kept = all
+        .iter()
+        .position(|line| *line == format!("missing {missing}"));
+    let first = kept.map(|at| all[at + 1..].to_vec()).unwrap_or_default();
+    assert_eq!(first, rows(141 - first.len(), 140), "{all:?}");
+    assert_eq!(all[..all.len() - first.len() - 1], rows(1, 31));
+}
+
+#[test]
+fn a_long_transcript_that_is_drawn_again_after_a_resize_is_not_taken_twice_and_has_no_hole() {
+    let mut seen = Seen::new(30, 10);
+    runs(&mut seen, &rows(1, 5_000));
+    seen.rests();
+    let before = seen.all();
+    seen.screen.resize(TermSize { cols: 40, rows: 10 });
+    seen.history.resized();
+    runs(&mut seen, &rows(1, 5_004));
+    seen.rests();
+    let after = seen.all();
+    assert_eq!(after.last(), rows(5_004, 5_004).last());
+    assert_eq!(after, rows(5_005 - after.len(), 5_004));
+    assert!(after.len().abs_diff(before.len()) <= 4);
+}
+
 #[test]
 fn a_flood_is_one_gap() {
     let mut seen = Seen::new(30, 10);

@@ -83,6 +83,7 @@ fn seat(session: &str, sidecar: Option<i32>) -> Seat {
         command: "bash".into(),
         dead: false,
         sidecar,
+        clients: Vec::new(),
     }
 }
 
@@ -119,6 +120,37 @@ fn an_agent_with_whom_all_is_well_is_healthy_and_has_no_flags() {
     assert_eq!((row.pid, row.sidecar, row.for_s), (42, 41, Some(3)));
     assert_eq!((row.runtime.as_str(), row.why.as_str()), ("pi", ""));
     assert_eq!(row.flags, []);
+}
+
+#[test]
+fn who_is_at_it_is_told_once_whichever_session_shows_its_window() {
+    let client = |pid, readonly| TmuxClient { pid, readonly };
+    let with = |session, clients: &[TmuxClient]| Seat {
+        clients: clients.to_vec(),
+        ..seat(session, Some(41))
+    };
+    let mut from = well();
+    from.seats = vec![
+        with("a", &[client(7, false), client(9, true)]),
+        with("shared", &[client(8, false)]),
+        with("shared", &[client(8, false)]),
+        Seat {
+            pid: 43,
+            ..with("a", &[client(5, false)])
+        },
+    ];
+    if let Ok(answer) = &mut from.answer {
+        answer.status.attached_pid = Some(7);
+    }
+    let row = look(&from);
+    assert_eq!(
+        row.tmux_clients,
+        [client(7, false), client(8, false), client(9, true)]
+    );
+    assert_eq!(
+        row.why,
+        "pid 7 is attached; pid 8 is attached by tmux; pid 9 looks on by tmux"
+    );
 }
 
 #[test]

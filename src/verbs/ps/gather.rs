@@ -17,7 +17,7 @@ use crate::pure::beat::{Found, READ_MAX};
 use crate::pure::profile::Profiles;
 use crate::pure::roster::asked::{self, Variables, Wishes};
 use crate::pure::roster::units::{self, Unit};
-use crate::pure::roster::{self, Around, Owner, Row, Seat, Sources, patience};
+use crate::pure::roster::{self, Around, Owner, Row, Seat, Sources, TmuxClient, patience};
 use crate::pure::wire::{self, Request};
 use crate::units::AgentName;
 use crate::verbs::place::Place;
@@ -89,10 +89,10 @@ pub fn gather(place: &Place, profiles: &Profiles) -> Fleet {
         let units = scope.spawn(move || managers::units(directory, &names, &services, deadline));
         let asking: Vec<_> = servers
             .iter()
-            .map(|server| scope.spawn(|| server.tmux.panes_within(MANAGERS_WITHIN)))
+            .map(|server| scope.spawn(|| server.tmux.all_within(MANAGERS_WITHIN)))
             .collect();
         let answers = ask_all(place, &all);
-        let panes: Vec<Vec<tmux::Pane>> = asking
+        let panes: Vec<Told> = asking
             .into_iter()
             .map(|thread| thread.join().ok().and_then(Result::ok).unwrap_or_default())
             .collect();
@@ -271,13 +271,22 @@ fn servers(place: &Place, described: &Described, all: &BTreeMap<String, Sources>
         .collect()
 }
 
+/// What a tmux server has told.
+type Told = (Vec<tmux::Pane>, Vec<tmux::Client>);
+
 /// Gives every pane to the agent whose sidecar is in it, else to the one that has the session's name.
-fn seat(servers: &[Server], panes: Vec<Vec<tmux::Pane>>, all: &mut BTreeMap<String, Sources>) {
+fn seat(servers: &[Server], told: Vec<Told>, all: &mut BTreeMap<String, Sources>) {
     let mut strangers: Vec<(&Server, Seat)> = Vec::new();
-    for (server, panes) in servers.iter().zip(panes) {
+    for (server, (panes, clients)) in servers.iter().zip(told) {
         for pane in panes {
             let ended = matches!(process::state_letter(pane.pid), None | Some('Z' | 'X'));
+            let looks = |client: &&tmux::Client| client.session == pane.session;
+            let shown = |client: &tmux::Client| TmuxClient {
+                pid: client.pid,
+                readonly: client.readonly,
+            };
             let seat = Seat {
+                clients: clients.iter().filter(looks).map(shown).collect(),
                 session: pane.session,
                 socket: server.tmux.socket.clone(),
                 pid: pane.pid,

@@ -11,6 +11,7 @@ use crate::os::socket::Peer;
 use crate::pure::events::{Field, Kind};
 use crate::pure::receipt::unix_ms;
 use crate::pure::wire::{Request, State};
+use crate::units::recording_size;
 use crate::verbs::documents;
 use crate::verbs::recording::Recording;
 use crate::verbs::server::ClientId;
@@ -73,19 +74,26 @@ impl AtWork {
     pub(super) fn record_from_start(&mut self) {
         let record = self.sidecar.record.clone();
         if let Some(path) = record.path {
-            self.record_to(&path, record.input, record.max);
+            let begun = self.record_to(&path, record.input, record.max);
+            self.recording_trouble = begun.err();
         }
     }
 
-    /// `record`: begins a recording or, without a path, ends the one that is being made.
+    /// `record`: begins a recording or, without a path, ends the one that is being made. One that cannot be begun changes
+    /// nothing.
     pub(super) fn take_record(&mut self, client: ClientId, request: &Request) {
-        self.end_recording();
-        if let Some(path) = &request.path {
-            let input = request.input == Some(true);
-            self.record_to(Path::new(path), input, request.max_bytes);
-            if let Some(why) = &self.recording_trouble {
-                let line = documents::error_line(self.origin(), "bad_field", why, exit::CONFIG);
-                return self.clients.answer(client, &line);
+        match &request.path {
+            None => self.end_recording(),
+            Some(path) => {
+                let max = request.max_bytes.map(recording_size).transpose();
+                let begun = max.map_err(|why| (exit::USAGE, why)).and_then(|max| {
+                    self.record_to(Path::new(path), request.input == Some(true), max)
+                        .map_err(|why| (exit::CONFIG, why))
+                });
+                if let Err((code, why)) = begun {
+                    let line = documents::error_line(self.origin(), "bad_field", &why, code);
+                    return self.clients.answer(client, &line);
+                }
             }
         }
         let line = self.status_line();
@@ -93,7 +101,9 @@ impl AtWork {
     }
 
     #[inline(never)]
-    fn record_to(&mut self, path: &Path, input: bool, max: Option<u64>) {
+    fn record_to(&mut self, path: &Path, input: bool, max: Option<u64>) -> Result<(), String> {
+        // Whole before it is put aside, should it be the same file.
+        self.flush_recording(None);
         let mut path = path.to_owned();
         if path.as_os_str().is_empty() {
             path = self.sidecar.place.recordings();
@@ -108,14 +118,13 @@ impl AtWork {
             "" => &self.sidecar.place.settings.runtime,
             name => name,
         };
-        match Recording::start(path, (input, max), runtime, self.harness.screen()) {
-            Ok(recording) => {
-                self.recording_trouble = None;
-                self.recording_is(&recording, None);
-                self.recording = Some(recording);
-            }
-            Err(e) => self.recording_trouble = Some(format!("nothing is recorded: {e}")),
-        }
+        let recording = Recording::start(path, (input, max), runtime, self.harness.screen())
+            .map_err(|e| format!("nothing is recorded: {e}"))?;
+        self.end_recording();
+        self.recording_trouble = None;
+        self.recording_is(&recording, None);
+        self.recording = Some(recording);
+        Ok(())
     }
 
     /// Adds an event to the recording, if there is one. One that cannot be written is over; the agent goes on.

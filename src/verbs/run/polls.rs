@@ -78,6 +78,9 @@ impl AtWork {
             self.readers.push(client);
             self.tell_viewers();
         }
+        if request.op == "events" {
+            self.events.reader_comes();
+        }
         self.polls.push(Poll {
             client,
             asker,
@@ -256,6 +259,9 @@ impl AtWork {
                 _ => self.poll_line(&request),
             };
             self.clients.answer(client, &line);
+            if request.op == "events" {
+                self.events.reader_goes(now);
+            }
             made = Some((*request, line));
         }
     }

@@ -35,12 +35,6 @@ impl AtWork {
         }
     }
 
-    /// What every new connection is told first.
-    pub(super) fn greet(&self) {
-        self.clients
-            .greet_with(documents::hello_line(self.origin()));
-    }
-
     pub(super) fn answer(
         &mut self,
         client: server::ClientId,

@@ -273,9 +273,9 @@ impl AtWork {
             listener.doing(|| "going on".into())?,
             self.ask.clone(),
             (clients, last_client),
+            self.origin(),
         )
         .doing(|| "going on".into())?;
-        self.greet();
         if let Some((client, ..)) = attached {
             self.clients.may_be_silent(ClientId(client));
         }
