@@ -336,7 +336,9 @@ fn what_both_screens_hold_comes_along() {
         output.stdout.contains(text)
     };
     let screen = || sandbox.agent(&["screen", "--json", "a"]).json();
-    until(SOON, "it is drawn", || screen().to_string().contains("up"));
+    until(SOON, "it is drawn", || {
+        shows("up") && screen()["cursor_row"] == 8
+    });
     let before = screen();
     let told = upgraded(upgrade(&sandbox, "a", &next, &[]));
     assert_eq!(told["upgrades"], 1);
