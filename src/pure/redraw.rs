@@ -154,9 +154,12 @@ fn draw(screen: &vt100::Screen, saved_attributes: &str) -> String {
     if (top, bottom) != (0, rows - 1) {
         let _ = write!(out, "\x1b[{};{}r", top + 1, bottom + 1);
     }
-    let last = print_last(screen);
+    let is_behind = |screen: &vt100::Screen| screen.cursor_position().1 >= cols;
+    let restores = is_behind(held.saved.screen()) && saved_origin == origin;
+    let last = print_last(screen, is_behind(screen) && !restores);
     out.push_str(&last);
-    place(screen, origin, &last, &mut out);
+    let behind = if restores { "\x1b8" } else { &last };
+    place(screen, origin, behind, &mut out);
     out
 }
 
@@ -255,12 +258,11 @@ fn attributes(cell: &vt100::Cell, out: &mut String) {
 }
 
 /// Prints the character that was printed last once more, so that it can be repeated (REP), and changes no cell:
-/// where it stands already, or in a blank place that is erased again. If the cursor is behind the last column it is so
+/// where it stands already, or in a blank place that is erased again. On demand the cursor is behind the last column
 /// afterwards; for that another character will do, too.
-fn print_last(screen: &vt100::Screen) -> String {
+fn print_last(screen: &vt100::Screen, behind: bool) -> String {
     let (rows, cols) = screen.size();
     let (rows, cols) = (rows.get(), cols.get());
-    let behind = screen.cursor_position().1 >= cols;
     let repeated = after(screen, 0, "\x1b[?6l\x1b[r\x1b[m\x1b[2J\x1b[b");
     let Some(printed) = repeated
         .screen()
@@ -431,6 +433,9 @@ mod tests {
             let drawn = format!("1\r\n\x1b[7mabcdefgh{cleared}");
             goes_on_alike(&mut screen(5, 8, &drawn), "next\x1b8saved");
         }
+        // No row is blank, and none has a last character to print once more.
+        let drawn = "\x1b[2;1Hgh\x1b[Habcdef\x1b7\x1b[6G\x1b[X\x1b8";
+        goes_on_alike(&mut screen(2, 6, drawn), "next");
     }
 
     #[test]
