@@ -11,9 +11,9 @@ use crate::os::{process, systemd};
 use crate::units::AgentName;
 use crate::verbs::supervise;
 
-/// A monitor becomes the next binary within this time. It asks that one for at most 2 s, and may be in the middle of
-/// a question of its own, which has up to 5 s.
-const BECOMES_WITHIN: Duration = Duration::from_secs(8);
+/// A monitor becomes the next binary within this time. It asks that one for at most 2 s; its sidecar has just answered
+/// us, so it waits for no answer of that.
+const BECOMES_WITHIN: Duration = Duration::from_secs(4);
 
 /// How often that is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -106,6 +106,11 @@ impl Held {
         }
         supervise::ask_whether_it_can(&self.next, name, ANSWERS_WITHIN)
             .map_err(|why| format!("{next} cannot take over: {why}"))?;
+        // By the binary it is: what cannot take over does not hand over either, and is not waited for.
+        let is = PathBuf::from(format!("/proc/{}/exe", self.pid));
+        supervise::ask_whether_it_can(&is, name, ANSWERS_WITHIN).map_err(|why| {
+            format!("it is too old to follow, its unit's next start brings {next}: {why}")
+        })?;
         let _ = self.fd.signal(libc::SIGHUP);
         let deadline = Instant::now() + BECOMES_WITHIN;
         while Instant::now() < deadline && !self.fd.ends_within(LOOK_EVERY) {
