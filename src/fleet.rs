@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     let verb = mosaic_agent::cli::fleet::parse(std::env::args_os());
     verb.and_then(mosaic_agent::verbs::perform_fleet)
         .unwrap_or_else(|failure| {
-            eprintln!("mosaic-fleet: {failure}");
+            mosaic_agent::verbs::complain(format_args!("mosaic-fleet: {failure}"));
             failure.code()
         })
 }

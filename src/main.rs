@@ -7,7 +7,7 @@ fn main() -> ExitCode {
     match verb.and_then(mosaic_agent::verbs::perform) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("mosaic-agent: {failure}");
+            mosaic_agent::verbs::complain(format_args!("mosaic-agent: {failure}"));
             failure.code()
         }
     }

@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use support::{AGENT, FLEET, LATER, Log, Output, Running, Sandbox, skip};
+use serde_json::json;
+use support::{AGENT, FLEET, LATER, Log, Output, Running, Sandbox, get, skip};
 
 /// A sandbox whose agents are demos, with their log.
 fn demos() -> (Sandbox, Log) {
@@ -99,6 +102,27 @@ fn an_agent_whose_socket_just_fits_is_launched_and_one_byte_more_is_refused_by_n
 }
 
 #[test]
+fn an_agent_that_runs_elsewhere_is_running_already_and_stays_where_it_is() {
+    let (mut sandbox, _) = demos();
+    let _running = headless(&sandbox);
+    let sidecar = sandbox.heartbeat("coder0")["sidecar"].clone();
+    let launched = sandbox.agent(&["launch", "coder0"]);
+    let said = (launched.code, launched.stdout.as_str());
+    assert_eq!(said, (0, "already running: coder0\n"), "{launched:?}");
+    assert!(launched.stderr.contains("no tmux session"), "{launched:?}");
+    assert_eq!(sandbox.tmux(&["list-sessions"]).stdout, "");
+    assert_eq!(sandbox.heartbeat("coder0")["sidecar"], sidecar);
+    // In tmux, but on another socket.
+    assert_eq!(sandbox.agent(&["launch", "coder1"]).code, 0);
+    let other = format!("{}-other", sandbox.var("MOSAIC_TMUX_SOCKET"));
+    sandbox.env("MOSAIC_TMUX_SOCKET", other);
+    let launched = sandbox.agent(&["launch", "coder1"]);
+    let said = (launched.code, launched.stdout.as_str());
+    assert_eq!(said, (0, "already running: coder1\n"), "{launched:?}");
+    assert_eq!(sandbox.tmux(&["list-sessions"]).stdout, "");
+}
+
+#[test]
 fn a_run_directory_that_cannot_be_written_to_is_named_by_run_and_by_doctor() {
     let mut sandbox = Sandbox::new();
     let dir = sandbox.path("mounted");
@@ -162,6 +186,26 @@ fn a_dash_is_standard_input_wherever_a_file_may_be() {
 }
 
 #[test]
+fn a_text_that_is_not_utf_8_is_rejected_wherever_it_comes_from() {
+    let (sandbox, _) = demos();
+    let _running = headless(&sandbox);
+    let file = sandbox.path("text");
+    fs::write(&file, b"a\xffb").expect("a file in the sandbox");
+    for given in [
+        OsStr::from_bytes(b"-ma\xffb"),
+        OsStr::from_bytes(&[b"-f", file.as_os_str().as_bytes()].concat()),
+    ] {
+        let mut command = sandbox.command(AGENT);
+        command.args(["send", "--json", "coder0"]).arg(given);
+        let sent = Running::start(command, &sandbox.path("out"), b"").wait(LATER);
+        let receipt = sent.json();
+        let verdict = (sent.code, &receipt["verdict"], &receipt["typed"]);
+        assert_eq!(verdict, (6, &json!("rejected"), &json!(false)), "{sent:?}");
+        assert!(receipt["reason"].to_string().contains("UTF-8"), "{sent:?}");
+    }
+}
+
+#[test]
 fn quiet_prints_nothing_and_leaves_the_exit_code() {
     let (sandbox, _) = demos();
     let _running = headless(&sandbox);
@@ -207,11 +251,68 @@ fn hooks_for_nobody_are_not_installed_without_a_word() {
 }
 
 #[test]
+fn who_writes_is_the_session_the_sender_stands_in_unless_it_is_an_agent_or_says_so() {
+    let (sandbox, log) = demos();
+    let launched = sandbox.agent(&["launch", "coder0"]);
+    assert_eq!(launched.code, 0, "{launched:?}");
+    let done = sandbox.path("done");
+    for (n, (how, sender)) in [
+        ("", "boss"),
+        ("MOSAIC_AGENT_NAME=coder7 ", "coder7"),
+        ("env -u TMUX ", &*user()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let line = format!(
+            "{how}{AGENT} send --verify coder0 -m {n}; echo $? >{}.{n}; exec sleep 60",
+            done.display()
+        );
+        let session = format!("boss{}", "x".repeat(n));
+        let made = sandbox.tmux(&["new-session", "-d", "-s", &session, &line]);
+        assert_eq!(made.code, 0, "{made:?}");
+        let code = get(LATER, "the message is sent", || {
+            let code = fs::read_to_string(format!("{}.{n}", done.display())).ok()?;
+            code.ends_with('\n').then_some(code)
+        });
+        assert_eq!(code, "0\n");
+        let taken = log.taken();
+        let last = taken.last().expect("a message");
+        assert!(last.contains(&format!(":{sender} -> ")), "{n}: {last}");
+    }
+}
+
+/// The name of the user who runs the tests.
+fn user() -> String {
+    let me = nix::unistd::geteuid();
+    let user = nix::unistd::User::from_uid(me).ok().flatten();
+    user.map_or_else(|| me.to_string(), |user| user.name)
+}
+
+#[test]
 fn who_writes_is_somebody_or_is_left_out() {
     let sandbox = Sandbox::new();
     let sent = sandbox.agent(&["send", "coder0", "-m", "hi", "--from", " "]);
     assert_eq!(sent.code, 2, "{sent:?}");
     assert!(sent.stderr.contains("--no-preamble"), "{sent:?}");
+}
+
+#[test]
+fn an_output_that_takes_nothing_changes_no_exit_code() {
+    let (sandbox, _) = demos();
+    for (line, code) in [
+        ("\"$0\" launch coder0 >/dev/full", 0),
+        ("\"$0\" launch coder0 >/dev/full", 0),
+        ("\"$0\" status coder0 >/dev/full", 0),
+        ("\"$0\" status ghost 2>/dev/full", 3),
+        ("\"$0\" fly 2>/dev/full", 2),
+        ("\"$0\" run ghost -- /nowhere 2>/dev/full", 127),
+    ] {
+        let mut command = sandbox.command("/bin/sh");
+        command.args(["-c", line, AGENT]);
+        let done = Running::start(command, &sandbox.path("out"), b"").wait(LATER);
+        assert_eq!(done.code, code, "{line}: {done:?}");
+    }
 }
 
 // ---------------------------------------------------------------- the old names

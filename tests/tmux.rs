@@ -433,6 +433,19 @@ fn a_killed_pane_session_or_server_ends_the_agent_as_a_hang_up() {
 }
 
 #[test]
+fn a_launch_behind_a_killed_session_waits_for_the_end_of_the_agent_before() {
+    let fleet = Fleet::with("--ignore-hup --ignore-term");
+    fleet.launch("coder0");
+    let runtime = fleet.pid("coder0", "pid");
+    let killed = fleet.sandbox.tmux(&["kill-session", "-t", "=coder0"]);
+    assert_eq!(killed.code, 0, "{killed:?}");
+    let again = fleet.launch("coder0");
+    assert!(again.stdout.starts_with("started"), "{again:?}");
+    assert!(again.stderr.contains("waiting for the last"), "{again:?}");
+    assert!(!pid_is_alive(runtime));
+}
+
+#[test]
 fn a_tmux_server_that_is_killed_hard_takes_no_runtime_into_the_dark() {
     let fleet = Fleet::with("--ignore-hup");
     fleet.launch("coder0");

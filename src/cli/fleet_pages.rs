@@ -155,7 +155,7 @@ Options
   -f, --file FILE     the message is in a file; - (also alone): on standard input
   --verify            wait for the verdict (else: hand over, and ask `verify` later)
   --timeout SECONDS   how long it may wait for its turn (30; a day without --verify)
-  --from LABEL        who writes, for the preamble (host, and agent or user)
+  --from LABEL        who writes, for the preamble (host, and agent, tmux session or user)
   --no-preamble       type the message as it is
   --id ID             the same id is never typed twice
   --when busy=hold|type|refuse

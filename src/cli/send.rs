@@ -12,7 +12,7 @@ use crate::units::{AgentName, NO_ID, is_id};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// Given with `-m`.
-    Text(String),
+    Text(OsString),
     /// A file.
     File(PathBuf),
     /// Standard input.
@@ -101,7 +101,7 @@ pub fn read_send(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::Er
     while let Some(arg) = parser.next()? {
         let mut given = None;
         match arg {
-            Short('m') | Long("message") => given = Some(Body::Text(parser.value()?.string()?)),
+            Short('m') | Long("message") => given = Some(Body::Text(parser.value()?)),
             Short('f') | Long("file") => given = Some(file(parser.value()?)),
             Value(value) if value == "-" => given = Some(Body::Stdin),
             Long("verify") => verify = true,
@@ -162,7 +162,7 @@ pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::
     while let Some(arg) = parser.next()? {
         match arg {
             Long("id") => id = Some(message_id(parser.value()?.string()?)?),
-            Long("contains") => contains = Some(Body::Text(parser.value()?.string()?)),
+            Long("contains") => contains = Some(Body::Text(parser.value()?)),
             Value(value) if value == "-" && contains.is_none() => contains = Some(Body::Stdin),
             Long("since") => since = Some(moment(parser.value()?.string()?)?),
             Short('H') | Long("host") => host = Some(parser.value()?.string()?),
@@ -176,7 +176,7 @@ pub fn read_verify(parser: &mut lexopt::Parser) -> Result<Option<Verb>, lexopt::
     if id.is_none()
         && contains
             .as_ref()
-            .is_none_or(|c| *c == Body::Text(String::new()))
+            .is_none_or(|c| *c == Body::Text(OsString::new()))
     {
         return Err("which message? Use --id ID, --contains TEXT, or - for standard input".into());
     }

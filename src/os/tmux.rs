@@ -215,6 +215,22 @@ impl Tmux {
         }
     }
 
+    /// The session of the pane that we run in, by what tmux gives its panes; none outside tmux, whatever server it
+    /// is, or if that does not answer within the time.
+    pub fn session_here(&self, within: Duration) -> Option<String> {
+        let (server, pane) = (std::env::var_os("TMUX")?, std::env::var_os("TMUX_PANE")?);
+        let mut command = Command::new(&self.binary);
+        // Without -L, the client takes the server that `TMUX` names.
+        command
+            .env("TMUX", server)
+            .args(["-u", "display-message", "-p", "-t"]);
+        command.arg(pane).arg("#{session_name}");
+        let printed = within::output(&mut command, within).ok()?;
+        let name = String::from_utf8(printed.stdout).ok()?;
+        let name = name.trim_end_matches('\n');
+        (printed.status.success() && !name.is_empty()).then(|| name.to_owned())
+    }
+
     /// What attaches this terminal to a pane.
     pub fn attach_command(&self, pane: &str) -> Command {
         let mut command = self.command();

@@ -101,10 +101,17 @@ impl Settings {
             None => TermSize::DEFAULT,
             Some(text) => TermSize::parse(&text).map_err(|e| format!("MOSAIC_AGENT_SIZE: {e}"))?,
         };
+        let tmux_socket = get("MOSAIC_TMUX_SOCKET").unwrap_or_default();
+        // tmux itself ends without a word then.
+        if tmux_socket.contains('/') {
+            return Err(format!(
+                "MOSAIC_TMUX_SOCKET is {tmux_socket}; it takes a name as `tmux -L` does, no path"
+            ));
+        }
         Ok(Settings {
             runtime_asked,
             size,
-            tmux_socket: get("MOSAIC_TMUX_SOCKET").unwrap_or_default(),
+            tmux_socket,
             workdir: dir("MOSAIC_AGENT_WORKDIR")?.unwrap_or_else(|| home.clone()),
             runtime_bin: dir("MOSAIC_RUNTIME_BIN")?,
             run_dir: dir("MOSAIC_HEARTBEAT_RUN_DIR")?.unwrap_or_else(|| config.join("fleet/run")),
@@ -149,7 +156,8 @@ pub fn join_path(prefix: &[PathBuf], old: &str) -> String {
     };
     let prefix = prefix.iter().map(|p| p.to_string_lossy().into_owned());
     for dir in prefix.chain(old.split(':').map(str::to_owned)) {
-        if !dir.is_empty() && !dirs.contains(&dir) {
+        // As paths: `/a/` is `/a`.
+        if !dir.is_empty() && !dirs.iter().any(|known| Path::new(known) == Path::new(&dir)) {
             dirs.push(dir);
         }
     }
@@ -222,9 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_directory_is_refused_by_name() {
+    fn a_relative_directory_and_a_path_for_a_socket_name_are_refused_by_name() {
         let e = read(&[("MOSAIC_HEARTBEAT_RUN_DIR", "run")]);
         assert!(e.is_err_and(|e| e.starts_with("MOSAIC_HEARTBEAT_RUN_DIR is run")));
+        let e = read(&[("MOSAIC_TMUX_SOCKET", "/tmp/tmux-0/a")]);
+        assert!(e.is_err_and(|e| e.starts_with("MOSAIC_TMUX_SOCKET is /tmp/tmux-0/a")));
         assert!(read(&[("XDG_RUNTIME_DIR", "run")]).is_ok_and(|s| s.runtime_dir.is_none()));
     }
 
@@ -232,7 +242,7 @@ mod tests {
     fn the_prefix_stands_first_even_if_the_old_path_has_it_and_nothing_twice() {
         let prefix = [PathBuf::from("/a"), PathBuf::from("/b")];
         assert_eq!(
-            join_path(&prefix, "/usr/bin:/b:/a:/usr/bin"),
+            join_path(&prefix, "/usr/bin:/b:/a/:/usr/bin"),
             "/a:/b:/usr/bin"
         );
         assert_eq!(join_path(&[], ""), "/usr/local/bin:/usr/bin:/bin");

@@ -82,7 +82,7 @@ pub fn events(options: EventsOptions) -> Result<u8, Failure> {
             }
             Said::Failed(failure) if watch.options.name.is_some() => return Err(failure),
             Said::Failed(failure) => {
-                eprintln!("mosaic-fleet: {failure}");
+                super::complain(format_args!("mosaic-fleet: {failure}"));
                 open -= 1;
             }
             Said::Done => open -= 1,

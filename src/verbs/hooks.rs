@@ -91,9 +91,9 @@ pub fn hooks(verb: Setup, only: Option<&str>, json: bool) -> Result<u8, Failure>
             show(row);
         }
         if rows.is_empty() {
-            eprintln!(
+            super::complain(format_args!(
                 "mosaic-fleet: no runtime was used here yet; name the one to come: mosaic-fleet hooks install claude"
-            );
+            ));
         }
     }
     Ok(if failed && verb != Setup::Status {

@@ -10,20 +10,31 @@ use std::time::{Duration, Instant};
 use super::ask;
 use super::handoff::{self, Report};
 use super::place::Place;
-use super::{beside, program};
+use super::{beside, program, setup};
 use crate::failure::{Doing, Failure, exit};
+use crate::os::files;
 use crate::os::pidfd::PidFd;
 use crate::os::process;
 use crate::os::pty;
 use crate::os::socket::{self, Bound};
 use crate::os::systemd;
 use crate::os::tmux::Tmux;
+use crate::pure::beat::{Found, READ_MAX};
 use crate::pure::settings::Settings;
 use crate::units::AgentName;
 
 /// How long the sidecar may take to say that it is up. A cold npm runtime on a loaded machine took 6 s
 /// until its first output, and the sidecar reports a program that shows nothing after 3 s anyway.
 const UP_WITHIN: Duration = Duration::from_secs(20);
+
+/// A sidecar whose terminal is gone ends within this time: 5 s for the runtime, 3 s for what it has left behind.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// An end that takes no longer than this is not worth a word.
+const NOTICED_WITHIN: Duration = Duration::from_millis(300);
+
+/// A sidecar that runs says so within this time.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Launches an agent.
 ///
@@ -36,7 +47,7 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
     place.prepare()?;
     let tell = |text: &str| {
         if !quiet {
-            println!("{text}");
+            super::print(&format!("{text}\n"));
         }
     };
     let doing = || format!("launching the agent {name}");
@@ -45,9 +56,17 @@ pub fn launch(name: &AgentName, quiet: bool) -> Result<u8, Failure> {
             return already_there(&place, name, &tmux, tell);
         }
         tmux.kill_session(name.as_str()).doing(doing)?;
+    } else if runs_elsewhere(&place, name) {
+        // One owner per agent: a second session could only fail.
+        super::complain(format_args!(
+            "mosaic-fleet: {name} is in no tmux session of this socket; `mosaic-fleet ps {name}` shows where it is"
+        ));
+        tell(&format!("already running: {name}"));
+        return Ok(exit::OK);
     }
     // Before anything is made, so that a missing runtime leaves nothing behind.
     program::check(&place, name)?;
+    wait_for_the_last_one(&place, name);
     std::fs::create_dir_all(&place.settings.workdir).map_err(|e| {
         let what = format!(
             "making the working directory {}",
@@ -136,9 +155,38 @@ fn enclose(name: &AgentName, pane: i32) {
     });
     // Why, it has said itself.
     if !done.unwrap_or(false) {
-        eprintln!(
+        super::complain(format_args!(
             "mosaic-agent: {name} has no scope of its own: it lives where tmux has put it, without limits"
-        );
+        ));
+    }
+}
+
+/// Whether the agent runs where no session of this socket could be: in no tmux, or in another one. One of this socket
+/// whose session has just been killed may still answer; it is not taken for one that runs.
+fn runs_elsewhere(place: &Place, name: &AgentName) -> bool {
+    let Ok(bytes) = files::read_small(&place.heartbeat(name), READ_MAX) else {
+        return false;
+    };
+    let plain = |socket: &str| match socket {
+        "default" => String::new(),
+        name => name.to_owned(),
+    };
+    let here = plain(&place.settings.tmux_socket);
+    let there = Found::parse(&bytes).raw("tmux").map(plain);
+    there != Some(here) && ask::status(place, name, ANSWERS_WITHIN).is_ok()
+}
+
+/// The sidecar of a session that was killed a moment ago gives its runtime the grace it has; the name is free only then.
+fn wait_for_the_last_one(place: &Place, name: &AgentName) {
+    let Some(pid) = setup::owner(place, name) else {
+        return;
+    };
+    let Ok(last) = PidFd::open(pid) else { return };
+    if !last.ends_within(NOTICED_WITHIN) {
+        super::complain(format_args!(
+            "mosaic-fleet: waiting for the last sidecar of {name} (pid {pid}) to end"
+        ));
+        last.ends_within(ENDS_WITHIN);
     }
 }
 
@@ -160,7 +208,7 @@ fn already_there(
 ) -> Result<u8, Failure> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
-        if ask::status(place, name, Duration::from_secs(2)).is_ok() {
+        if ask::status(place, name, ANSWERS_WITHIN).is_ok() {
             tell(&format!("already running: {name}"));
             return Ok(exit::OK);
         }

@@ -81,6 +81,12 @@ pub fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Complains on standard error; where that is gone (a pipe nobody reads, a journal that was restarted), the exit code
+/// has to say it alone.
+pub fn complain(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{what}");
+}
+
 /// Does what the command line of `mosaic-fleet` asks for; returns the exit code.
 ///
 /// # Errors

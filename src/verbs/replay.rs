@@ -160,7 +160,10 @@ fn play(file: &Path, runtime: Option<&str>, until: f64, show: Show) -> Result<St
             Ok(_) => match events.read(&line) {
                 Ok((t, _)) if t > until => break,
                 Ok((t, event)) => stage.play(t, &event),
-                Err(e) => eprintln!("mosaic-fleet: {}:{number}: {e}; skipped", file.display()),
+                Err(e) => super::complain(format_args!(
+                    "mosaic-fleet: {}:{number}: {e}; skipped",
+                    file.display()
+                )),
             },
             Err(e) => return Err(failed(e)),
         }

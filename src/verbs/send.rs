@@ -1,9 +1,11 @@
 //! `send` and `verify`: a message in, a receipt out.
 
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ask::{self, NoAnswer};
+use super::launch;
 use super::place::Place;
 use crate::cli::send::{Body, SendOptions, VerifyOptions};
 use crate::failure::{Failure, exit};
@@ -189,7 +191,7 @@ pub(super) fn read_body(body: &Body) -> Result<Result<String, String>, Failure> 
         Failure::new(exit::USAGE, format!("reading the message from {what}"), e)
     };
     match body {
-        Body::Text(text) => return Ok(Ok(text.clone())),
+        Body::Text(text) => bytes.extend_from_slice(text.as_bytes()),
         Body::File(path) => {
             let file =
                 std::fs::File::open(path).map_err(|e| read(&path.display().to_string(), e))?;
@@ -234,16 +236,25 @@ pub(super) fn read_part(options: &VerifyOptions) -> Result<Option<String>, Failu
     }
 }
 
-/// Who writes: what was said, else the agent we are called by, else the user. With the host, unless
-/// the name brings its own.
+/// A tmux that does not name our session within this time holds no message up for longer; it takes 2 ms.
+const SESSION_WITHIN: Duration = Duration::from_millis(500);
+
+/// Who writes: what was said, else the agent we are called by, else the tmux session we are called in, else the
+/// user. With the host, unless the name brings its own.
 pub(super) fn sender(place: &Place, from: Option<&str>) -> String {
+    let agent = || {
+        std::env::var("MOSAIC_AGENT_NAME")
+            .ok()
+            .filter(|n| !n.is_empty())
+    };
+    let session = || {
+        let tmux = launch::find_tmux(&place.settings).ok()?;
+        tmux.session_here(SESSION_WITHIN)
+    };
     let name = from
         .map(str::to_owned)
-        .or_else(|| {
-            std::env::var("MOSAIC_AGENT_NAME")
-                .ok()
-                .filter(|n| !n.is_empty())
-        })
+        .or_else(agent)
+        .or_else(session)
         .unwrap_or_else(crate::os::process::user_name);
     if name.contains(':') {
         name

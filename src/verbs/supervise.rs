@@ -245,10 +245,10 @@ impl Monitor<'_> {
             Ok(status) if i32::try_from(status.sidecar) == Ok(sidecar.pid) => {
                 self.answered(&status);
                 if supervise::is_wedged_too_long(&status, self.patience) {
-                    eprintln!(
+                    super::complain(format_args!(
                         "mosaic-agent: {} has been wedged for {} s ({}): it is ended",
                         self.name, status.for_s, status.why
-                    );
+                    ));
                     return Asked::Wedged;
                 }
                 return Asked::Again(self.pace.after(status.state));
@@ -287,7 +287,7 @@ impl Monitor<'_> {
 
     fn end_as(&self, end: End) -> u8 {
         self.tell(&format!("STOPPING=1\nSTATUS={}", end.words));
-        eprintln!("mosaic-agent: {}: {}", self.name, end.words);
+        super::complain(format_args!("mosaic-agent: {}: {}", self.name, end.words));
         scope::end(self.name);
         end.code
     }
@@ -321,7 +321,9 @@ fn end_silent(place: &Place, name: &AgentName) {
     if let Ok(fd) = PidFd::open(pid)
         && setup::owner(place, name) == Some(pid)
     {
-        eprintln!("mosaic-agent: the sidecar of {name} (pid {pid}) does not answer: it is ended");
+        super::complain(format_args!(
+            "mosaic-agent: the sidecar of {name} (pid {pid}) does not answer: it is ended"
+        ));
         end(&fd);
     }
 }

@@ -144,7 +144,7 @@ fn execute(command: &OsString, event: Event, dropped: u64) {
             }
             let _ = child.wait();
         }
-        Err(e) => eprintln!("mosaic-fleet: starting sh for --exec: {e}"),
+        Err(e) => super::complain(format_args!("mosaic-fleet: starting sh for --exec: {e}")),
     }
 }
 

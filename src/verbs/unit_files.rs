@@ -137,7 +137,7 @@ fn show(answer: &Units, verb: Setup, json: bool) {
     }
     super::print(&text);
     for warning in &answer.warnings {
-        eprintln!("mosaic-fleet: {warning}");
+        super::complain(format_args!("mosaic-fleet: {warning}"));
     }
 }
 

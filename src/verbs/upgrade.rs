@@ -37,7 +37,9 @@ pub fn upgrade(options: &Options) -> Result<u8, Failure> {
     };
     if names.is_empty() {
         let dir = place.settings.run_dir.display();
-        eprintln!("mosaic-fleet: no agents: there are no heartbeats in {dir}");
+        super::complain(format_args!(
+            "mosaic-fleet: no agents: there are no heartbeats in {dir}"
+        ));
     }
     let mut worst = exit::OK;
     for name in names {
@@ -46,7 +48,7 @@ pub fn upgrade(options: &Options) -> Result<u8, Failure> {
             // A heartbeat that was left behind is nobody to upgrade.
             Err(failure) if failure.exit == exit::GONE => {}
             Err(failure) => {
-                eprintln!("mosaic-fleet: {name}: {failure}");
+                super::complain(format_args!("mosaic-fleet: {name}: {failure}"));
                 worst = worst.max(failure.exit);
             }
         }
