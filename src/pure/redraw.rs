@@ -9,7 +9,8 @@
 
 use std::fmt::Write;
 
-use super::screen::{Ears, hash, look_of, mix, shown};
+use super::screen::Ears;
+use super::shown::{hash, look_of, mix, shown};
 
 /// Rows that have scrolled off count when a screen grows again: the model puts as many blank ones on its top. It
 /// is asked for so many at most; a terminal that grows by more is rare, and its runtime draws anew.
