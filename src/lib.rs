@@ -37,6 +37,7 @@
 //! a past       verbs::run::past -> pure::events; pure::screen -> pure::leaving -> pure::history; both by verbs::run::polls
 //! an upgrade   verbs::upgrade -> `upgrade` -> verbs::run::upgrade -> pure::handover -> os::replace: the same process, and in it
 //!              the next binary: verbs::run (take_over) -> pure::harness::carried
+//!              verbs::upgrade::monitor -> SIGHUP -> verbs::supervise::next -> os::replace: the unit's monitor follows
 //! a launch     verbs::launch -> os::tmux new-session -> verbs::run; environment and readiness by verbs::handoff
 //! a unit       verbs::supervise -> `launch` as a child -> os::pidfd, verbs::ask -> os::notify -> systemd
 //!              verbs::launch -> verbs::scope -> os::systemd: the pane's process gets a scope of its own

@@ -4,10 +4,11 @@ mod support;
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::libc;
-use support::{AGENT, FLEET, LATER, Running, SOON, Sandbox, kill, pid_is_alive};
+use support::{AGENT, FLEET, LATER, Running, SOON, Sandbox, kill, pid_is_alive, until};
 
 /// A sandbox with a demo as the runtime.
 fn sandbox(options: &str) -> Sandbox {
@@ -171,6 +172,40 @@ fn a_second_monitor_adopts_the_same_agent_and_either_sees_its_end() {
         assert!(ended.stderr.contains("without a last word"), "{ended:?}");
     }
     assert!(!pid_is_alive(sidecar));
+}
+
+#[test]
+fn a_monitor_that_nobody_tells_finds_out_that_its_sidecar_was_upgraded_and_follows() {
+    let name = format!("mosaic-test-follows-{}", std::process::id());
+    let manager = Manager::bound_to(&SocketAddr::from_abstract_name(&name).expect("an address"));
+    let mut sandbox = sandbox("");
+    sandbox
+        .env("NOTIFY_SOCKET", format!("@{name}"))
+        .env("WATCHDOG_USEC", "6000000");
+    let monitor = sandbox.start(&["launch", "--supervise", "coder0"]);
+    manager.wait("READY=1");
+    let dir = sandbox.path("next");
+    std::fs::create_dir(&dir).expect("a directory in the sandbox");
+    for file in [AGENT, FLEET] {
+        // Not written by us: a file that was open for writing in this process cannot be executed by its children.
+        let mut cp = std::process::Command::new("cp");
+        let copied = cp.args([Path::new(file), &dir]).status();
+        assert!(copied.expect("cp runs").success());
+    }
+    let (agent, fleet) = (dir.join("mosaic-agent"), dir.join("mosaic-fleet"));
+    let to = agent.display().to_string();
+    let upgraded = sandbox.agent(&["upgrade", "--to", &to, "coder0"]);
+    assert_eq!(upgraded.code, 0, "{upgraded:?}");
+    let exe = format!("/proc/{}/exe", monitor.pid());
+    until(LATER, "it is the next binary", || {
+        std::fs::read_link(&exe).is_ok_and(|file| file == fleet)
+    });
+    kill(monitor.pid(), libc::SIGTERM);
+    let heard = manager.wait("STOPPING=1");
+    assert!(!heard.contains(&"READY=1".to_owned()), "{heard:?}");
+    assert!(heard.contains(&"WATCHDOG=1".to_owned()), "{heard:?}");
+    assert_eq!(monitor.wait(LATER).code, 0);
+    assert_eq!(sandbox.heartbeat("coder0")["reason"], "terminated");
 }
 
 #[test]

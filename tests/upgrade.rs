@@ -319,6 +319,69 @@ fn a_binary_that_cannot_take_over_leaves_the_old_one_serving() {
 }
 
 #[test]
+fn what_both_screens_hold_comes_along() {
+    let sandbox = Sandbox::new();
+    let next = next_binary(&sandbox);
+    let go = sandbox.path("go");
+    // Rows with a background that were scrolled, a region, and a cursor behind a row that was cleared.
+    let script = format!(
+        "#!/bin/bash\nstty raw -echo\nprintf '\\033[?47hhidden\\033[?47l\\033[44m\\033[2J\\033[3S\\033[m\\033[5;9rup'\n\
+         printf '\\033[9;1H%*s\\033[2K' 120\nuntil [ -e {} ]; do sleep 0.02; done\nprintf 'end\\033[?47h'\nexec sleep 1000\n",
+        go.display()
+    );
+    let script = sandbox.script("draws", &script);
+    let running = sandbox.start(&["run", "a", "--", script.to_str().expect("a path")]);
+    let shows = |text: &str| {
+        let output = sandbox.agent(&["screen", "a"]);
+        output.stdout.contains(text)
+    };
+    let screen = || sandbox.agent(&["screen", "--json", "a"]).json();
+    until(SOON, "it is drawn", || {
+        shows("up") && screen()["cursor_row"] == 8
+    });
+    let before = screen();
+    let told = upgraded(upgrade(&sandbox, "a", &next, &[]));
+    assert_eq!(told["upgrades"], 1);
+    let after = screen();
+    for same in ["hash", "cells", "cursor_row", "cursor_col"] {
+        assert!(!before[same].is_null(), "{before}");
+        assert_eq!(after[same], before[same], "{same}");
+    }
+    fs::write(&go, "").expect("a file");
+    until(SOON, "the hidden screen is shown", || shows("hidden"));
+    kill(running.pid(), SIGTERM);
+    running.wait(SOON);
+}
+
+#[test]
+fn a_binary_that_would_see_another_screen_says_that_it_cannot() {
+    use mosaic_agent::pure::handover::{self, Handover};
+    use mosaic_agent::pure::screen::Screen;
+    use mosaic_agent::units::TermSize;
+
+    let sandbox = Sandbox::new();
+    let mut screen = Screen::new(TermSize { cols: 20, rows: 5 });
+    screen.feed(b"\x1b[44m\x1b[2Jtext\x1b[3S\x1b[2;3");
+    for (fingerprint, code) in [
+        (Some(screen.fingerprint()), 0),
+        (Some(screen.fingerprint() + 1), 78),
+        // Who hands over so is older than the number.
+        (None, 0),
+    ] {
+        let mut handover = Handover {
+            size: (20, 5),
+            drawing: screen.drawing().expect("short"),
+            fingerprint,
+            ..Handover::default()
+        };
+        handover.harness.state = "busy".into();
+        let asked = sandbox.start_with(&["run", "--can-take-over"], &handover::render(handover));
+        let output = asked.wait(SOON);
+        assert_eq!(output.code, code, "{fingerprint:?}: {output:?}");
+    }
+}
+
+#[test]
 fn a_message_on_its_way_is_not_cut_off() {
     // The Enter is swallowed for longer than the upgrade wants to wait.
     let demo = Demo::ready(&["--paste-window-ms", "4000"]);

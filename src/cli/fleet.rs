@@ -54,7 +54,7 @@ pub enum Verb {
     /// Make the tmux session that runs an agent.
     Launch(super::launch::Options),
     /// Be the main process of an agent's unit.
-    Supervise(AgentName),
+    Supervise(super::supervise::Options),
     /// End what is left of an agent whose unit is down.
     End(AgentName),
     /// Put an agent's process into a scope of its own.
@@ -261,7 +261,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Verb, lexopt::Error> {
             Some(verb) => Verb::View(verb),
             None => Verb::Help(page.into()),
         }),
-        "supervise" => Ok(Verb::Supervise(read_agent(&mut parser)?)),
+        "supervise" => super::supervise::read(&mut parser).map(Verb::Supervise),
         "end" => Ok(Verb::End(read_agent(&mut parser)?)),
         "enclose" => {
             let name = read_agent(&mut parser)?;

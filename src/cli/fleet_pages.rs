@@ -110,7 +110,8 @@ Examples
     super::reset::PAGE,
     "mosaic-fleet upgrade (NAME | --all): replace the running sidecar by another binary; its runtime stays
 
-By the mosaic-agent beside this program. Connections, messages and receipts stay (docs/operating.md).
+By the mosaic-agent beside this program. Connections, messages and receipts stay, and the monitor of a unit comes along
+(docs/operating.md).
 
 Options
   --to FILE           by this binary
@@ -265,7 +266,7 @@ Examples
 
 /// The verbs that our systemd units and `mosaic-agent` call.
 pub const FOR_UNITS: &[&str] = &[
-    "mosaic-fleet supervise NAME: what `mosaic-agent launch --supervise NAME` becomes\n",
+    "mosaic-fleet supervise NAME: what `mosaic-agent launch --supervise NAME` and an upgraded monitor become\n",
     "mosaic-fleet end NAME: end what is left of an agent whose unit is down\n",
     "mosaic-fleet enclose NAME PID: put the process of its pane into a scope with its limits\n",
     "mosaic-fleet hold: start the tmux server of the agents\n",

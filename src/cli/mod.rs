@@ -17,6 +17,7 @@ pub mod reset;
 mod schema;
 pub mod send;
 pub mod show;
+pub mod supervise;
 pub mod tell;
 pub mod upgrade;
 pub mod viewing;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc;
@@ -268,6 +269,13 @@ pub fn has_ancestor(pid: i32, is_so: impl Fn(i32) -> bool) -> Option<bool> {
 /// The path of a process' executable.
 pub fn executable(pid: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// Whether a process runs this very file, also if that has got another name since.
+pub fn runs(pid: i32, file: &Path) -> bool {
+    let of = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    let running = of(Path::new(&format!("/proc/{pid}/exe")));
+    running.is_some() && running == of(file)
 }
 
 /// Sends a signal to a process group; a group that is gone is no error.

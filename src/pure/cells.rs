@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use vt100::{Cell, Color};
 
-use super::screen::{Screen, look_of};
+use super::screen::Screen;
+use super::shown::look_of;
 use super::wire;
 
 /// One row of a screen as JSON: `{"row":N,"runs":[…]}`, with a run for each piece whose cells look the same (blank and

@@ -13,7 +13,7 @@ use super::wire::State;
 /// The format of the document: its first field. A field that is added makes it one more and is walked over only in
 /// documents of that format or later, so that a newer binary takes over from an older one. What is newer than this
 /// is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// All of it.
 #[derive(Debug, Default)]
@@ -60,6 +60,9 @@ pub struct Handover {
     pub polls: Vec<CarriedPoll>,
     /// The bytes that draw the screen.
     pub drawing: Vec<u8>,
+    /// What the screen is that they draw, as a number (`Screen::fingerprint`); only where it is
+    /// asked for whether it can be taken over, and by a binary of format 2 or later.
+    pub fingerprint: Option<u64>,
     /// What the terminal still gets.
     pub to_outer: Vec<u8>,
     /// What the runtime still gets.
@@ -346,8 +349,8 @@ impl Walk<'_> {
     }
 }
 
-/// The fields, in their order.
-fn all(walk: &mut Walk<'_>, h: &mut Handover) {
+/// The fields that a document of this format has, in their order.
+fn all(walk: &mut Walk<'_>, h: &mut Handover, format: u32) {
     walk.text(&mut h.version);
     walk.small(&mut h.upgrades);
     walk.option(&mut h.requester, Walk::number);
@@ -394,6 +397,9 @@ fn all(walk: &mut Walk<'_>, h: &mut Handover) {
     walk.bytes(&mut h.to_outer);
     walk.bytes(&mut h.to_inner);
     walk.bytes(&mut h.keys);
+    if format >= 2 {
+        walk.option(&mut h.fingerprint, Walk::number);
+    }
 }
 
 fn numbers(walk: &mut Walk<'_>, numbers: &mut CarriedNumbers) {
@@ -474,7 +480,7 @@ fn order(walk: &mut Walk<'_>, order: &mut CarriedOrder) {
 pub fn render(mut handover: Handover) -> Vec<u8> {
     let mut walk = Walk::Writes(Vec::new());
     walk.small(&mut { FORMAT });
-    all(&mut walk, &mut handover);
+    all(&mut walk, &mut handover, FORMAT);
     match walk {
         Walk::Writes(document) => document,
         Walk::Reads(_) | Walk::Failed => Vec::new(),
@@ -489,13 +495,13 @@ pub fn parse(document: &[u8]) -> Result<Handover, String> {
     let mut walk = Walk::Reads(document);
     let mut format = 0;
     walk.small(&mut format);
-    if format != FORMAT {
+    if !(1..=FORMAT).contains(&format) {
         return Err(format!(
             "it hands over in format {format}, and this one takes {FORMAT}"
         ));
     }
     let mut handover = Handover::default();
-    all(&mut walk, &mut handover);
+    all(&mut walk, &mut handover, format);
     match walk {
         Walk::Reads([]) if State::from_word(&handover.harness.state).is_some() => Ok(handover),
         _ => Err("the handover is damaged".into()),
@@ -531,6 +537,7 @@ mod tests {
                 ..Carried::default()
             },
             drawing: b"\x1b[H\n\xff".to_vec(),
+            fingerprint: Some(u64::MAX),
             ..Handover::default()
         }
     }
@@ -554,11 +561,22 @@ mod tests {
     #[test]
     fn another_format_is_refused_by_its_number_whatever_else_has_changed() {
         let mut document = render(full());
-        document[0] = 2;
+        document[0] = 3;
         document.truncate(20);
         assert_eq!(
             parse(&document).err().as_deref(),
-            Some("it hands over in format 2, and this one takes 1")
+            Some("it hands over in format 3, and this one takes 2")
         );
+    }
+
+    #[test]
+    fn what_the_format_before_has_is_taken_over() {
+        let mut document = render(full());
+        document[0] = 1;
+        // The number and that there is one.
+        document.truncate(document.len() - 16);
+        let read = parse(&document).expect("it fits");
+        assert_eq!(read.fingerprint, None);
+        assert_eq!(read.drawing, full().drawing);
     }
 }

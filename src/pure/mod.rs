@@ -52,6 +52,7 @@ pub mod screen;
 pub mod scroll;
 pub mod settings;
 pub mod sgr;
+mod shown;
 pub mod sight;
 pub mod supervise;
 pub mod svg;

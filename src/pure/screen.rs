@@ -11,6 +11,7 @@ use super::answers::{Answers, Csi};
 use super::handover::CarriedScreen;
 use super::leaving::{self, Leaving, Left};
 use super::redraw;
+use super::shown::{hash, mix, row_hash};
 use super::unfinished::Unfinished;
 use super::whole::Whole;
 use crate::units::TermSize;
@@ -153,35 +154,6 @@ fn process(parser: &mut vt100::Parser<Ears>, mut bytes: &[u8]) {
     }
 }
 
-/// The prime of FNV-1a with 64 bits.
-const FNV_PRIME: u64 = 0x100_0000_01b3;
-
-/// A step of FNV-1a over a word instead of a byte; what would stay in the high bits then is brought down.
-fn mix(hash: u64, word: u64) -> u64 {
-    let hash = (hash ^ word.wrapping_add(1)).wrapping_mul(FNV_PRIME);
-    hash ^ (hash >> 32)
-}
-
-/// Everything about a cell but its text, in one word.
-pub(super) fn look_of(cell: &vt100::Cell) -> u64 {
-    let colour = |colour| match colour {
-        vt100::Color::Default => 0,
-        vt100::Color::Idx(i) => 1 << 24 | u64::from(i),
-        vt100::Color::Rgb(r, g, b) => 2 << 24 | u64::from(u32::from_be_bytes([0, r, g, b])),
-    };
-    let flags = [
-        cell.bold(),
-        cell.dim(),
-        cell.italic(),
-        cell.underline(),
-        cell.inverse(),
-    ];
-    let flags = flags
-        .iter()
-        .fold(0, |all, flag| all << 1 | u64::from(*flag));
-    colour(cell.fgcolor()) | colour(cell.bgcolor()) << 26 | flags << 52
-}
-
 /// Whether the screen is cleared (ED 2 or 3): a program that draws all of its transcript anew begins so.
 fn clears(bytes: &[u8]) -> bool {
     let mut sequences = bytes.split(|b| *b == 0x1b).skip(1);
@@ -257,13 +229,27 @@ impl Screen {
         self.fed += 1;
     }
 
+    /// Whether there is a drawing: not in the middle of a control string that is too long to be kept.
+    pub fn can_be_drawn(&self) -> bool {
+        self.unfinished.bytes().is_some()
+    }
+
     /// The bytes that draw this screen on a blank one of its size, what is begun and not finished at their end;
-    /// `None` in the middle of a control string that is too long to be kept.
+    /// `None` if there is no drawing now.
     pub fn drawing(&self) -> Option<Vec<u8>> {
         let mut bytes = redraw::bytes(self.parser.screen());
         bytes.extend_from_slice(self.unfinished.bytes()?);
         bytes.extend_from_slice(self.whole.held());
         Some(bytes)
+    }
+
+    /// What the drawing must keep, as a number; what is begun and not finished counts, too.
+    pub fn fingerprint(&self) -> u64 {
+        let begun = self.unfinished.bytes().into_iter().flatten();
+        let seen = redraw::fingerprint(self.parser.screen());
+        begun
+            .chain(self.whole.held())
+            .fold(seen, |seen, byte| mix(seen, u64::from(*byte)))
     }
 
     /// The rest of what an upgrade must carry.
@@ -451,31 +437,15 @@ impl Screen {
         run * 2 >= usize::from(cols)
     }
 
-    /// A number for what one row shows: its characters and their attributes. Not kept across versions of ours.
+    /// A number for what one row shows: its characters and their attributes.
     pub fn row_hash(&self, row: u16) -> u64 {
-        let screen = self.parser.screen();
-        let mut hash = 0;
-        for cell in (0..self.size().cols).filter_map(|col| screen.cell(row, col)) {
-            // A cell that was never drawn looks like one with a blank in it.
-            let text = if cell.has_contents() {
-                cell.contents()
-            } else {
-                " "
-            };
-            for c in text.chars() {
-                hash = mix(hash, u64::from(c));
-            }
-            hash = mix(hash, look_of(cell));
-        }
-        hash
+        row_hash(self.parser.screen(), row)
     }
 
     /// A number for what is shown: characters, their attributes (some dialogs mark the chosen answer by nothing but
-    /// a colour) and where the cursor stands. The same as long as nothing changes; not kept across versions of ours.
+    /// a colour) and where the cursor stands. The same as long as nothing changes.
     pub fn hash(&self) -> u64 {
-        let cursor = self.cursor();
-        let place = mix(u64::from(cursor.row), u64::from(cursor.col));
-        (0..self.size().rows).fold(place, |hash, row| mix(hash, self.row_hash(row)))
+        hash(self.parser.screen())
     }
 
     /// The same as text: what programs hand back.

@@ -32,7 +32,8 @@ impl Unfinished {
     fn hold(&mut self, bytes: &[u8]) {
         let known = self.held.len();
         let room = KEPT_MAX - known;
-        self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let kept = bytes[..bytes.len().min(room)].iter();
+        self.held.extend(kept.filter(|b| !is_performed(**b)));
         self.too_long |= bytes.len() > room;
         let ends = match self.too_long {
             // What is not kept is only searched for its end.
@@ -48,6 +49,12 @@ impl Unfinished {
     pub fn bytes(&self) -> Option<&[u8]> {
         (!self.too_long).then_some(&self.held)
     }
+}
+
+/// Whether a byte is no part of a sequence: a control character inside of one is performed at once (and must not be
+/// again), and ignored in a string. BEL may end a string; what cancels a sequence and the escape itself are parts.
+fn is_performed(byte: u8) -> bool {
+    matches!(byte, 0x00..=0x06 | 0x08..=0x17 | 0x19 | 0x1c..=0x1f | 0x7f)
 }
 
 /// Whether a byte ends a string (BEL), or cancels any sequence.
@@ -106,6 +113,8 @@ mod tests {
             ("a\x1b]0;title", "\x1b]0;title"),
             ("\x1b(", "\x1b("),
             ("\x1bPq", "\x1bPq"),
+            ("a\x1b[3\n;4", "\x1b[3;4"),
+            ("a\x1b\r[3\x7f", "\x1b[3"),
         ] {
             assert_eq!(left(&[text.as_bytes()]), held.as_bytes(), "{text:?}");
             let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::cli::supervise::Options;
 use crate::cli::{agent, agent_help, fleet, past, send as sending, show as shown, viewing};
 use crate::demo;
 use crate::failure::{Failure, exit};
@@ -118,11 +119,16 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
                 None => place::name_from_environment("launch")?,
             };
             match options.supervise {
-                true => supervise::supervise(&name).map(ExitCode::from),
+                true => supervise::supervise(&name, None).map(ExitCode::from),
                 false => launch::launch(&name, options.quiet).map(ExitCode::from),
             }
         }
-        fleet::Verb::Supervise(name) => supervise::supervise(&name).map(ExitCode::from),
+        fleet::Verb::Supervise(options) => match options {
+            Options::Begin(name) => supervise::supervise(&name, None),
+            Options::TakeOver(name, held) => supervise::supervise(&name, Some(held)),
+            Options::CanTakeOver(name) => supervise::can_take_over(&name),
+        }
+        .map(ExitCode::from),
         fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
         fleet::Verb::Enclose(name, pid) => scope::enclose(&name, pid).map(ExitCode::from),
         fleet::Verb::Stop { name, turn, tell } => stop::stop(&name, turn, tell).map(ExitCode::from),

@@ -3,6 +3,8 @@
 //! It launches the agent, or adopts the one that runs already, and stays: one poll on the sidecar's pidfd
 //! and our signals. What keeps a unit alive for systemd is a real answer of the sidecar and nothing else.
 
+mod next;
+
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,11 +13,12 @@ use nix::libc;
 use super::ask::{self, NoAnswer};
 use super::place::Place;
 use super::{beside, scope, setup};
+use crate::cli::supervise::Held;
 use crate::failure::{Doing, Failure, exit};
 use crate::os::notify::Notify;
 use crate::os::pidfd::PidFd;
 use crate::os::signals::Signals;
-use crate::os::{files, process};
+use crate::os::{files, process, replace};
 use crate::pure::beat::{Found, READ_MAX};
 use crate::pure::supervise::{self, End, Pace};
 use crate::pure::wire::Status;
@@ -36,13 +39,16 @@ struct Sidecar {
     fd: PidFd,
 }
 
-/// Supervises an agent until it has ended or we are asked to end it.
+pub(super) use next::{ask_whether_it_can, can_take_over};
+
+/// Supervises an agent until it has ended or we are asked to end it. With a sidecar that the binary before has held in
+/// this process we go on where that one was: the service manager was told already that its unit is up.
 ///
 /// Returns the runtime's exit code, or 0 after SIGTERM.
 ///
 /// # Errors
 /// The agent could not be launched.
-pub fn supervise(name: &AgentName) -> Result<u8, Failure> {
+pub fn supervise(name: &AgentName, held: Option<Held>) -> Result<u8, Failure> {
     process::keep_memory_small();
     let place = Place::here()?;
     let patience = std::env::var("MOSAIC_AGENT_RESTART_WEDGED").ok();
@@ -61,7 +67,14 @@ pub fn supervise(name: &AgentName) -> Result<u8, Failure> {
         patience,
         said: String::new(),
         asked_to_stop: false,
+        upgrades: None,
+        look_for_next: false,
     };
+    // The binary before has made them wait.
+    replace::release_signals();
+    if let Some(sidecar) = held.and_then(next::left) {
+        return Ok(monitor.watch(&sidecar, Duration::ZERO));
+    }
     let begun = SystemTime::now();
     let found = match monitor.adopt()? {
         None => match monitor.launch()? {
@@ -92,6 +105,10 @@ struct Monitor<'a> {
     /// The last status line.
     said: String,
     asked_to_stop: bool,
+    /// How often the sidecar has said that it was replaced.
+    upgrades: Option<u32>,
+    /// It may be another binary now, and ours may have a next one.
+    look_for_next: bool,
 }
 
 /// What follows from a question.
@@ -118,6 +135,8 @@ impl Monitor<'_> {
     fn answered(&mut self, status: &Status) {
         self.tell("WATCHDOG=1");
         self.say(supervise::line(status));
+        let before = self.upgrades.replace(status.upgrades);
+        self.look_for_next |= before.is_some_and(|before| before != status.upgrades);
     }
 
     /// The sidecar that answers, if one does. One that owns the agent and does not answer is ended: nothing
@@ -180,9 +199,13 @@ impl Monitor<'_> {
     }
 
     fn take_signals(&mut self) {
-        let asked = |signal: &i32| matches!(*signal, libc::SIGTERM | libc::SIGINT);
-        if self.signals.take().iter().any(asked) {
-            self.asked_to_stop = true;
+        for signal in self.signals.take() {
+            match signal {
+                libc::SIGTERM | libc::SIGINT => self.asked_to_stop = true,
+                // `upgrade` does not wait for our next question.
+                libc::SIGHUP => self.look_for_next = true,
+                _ => {}
+            }
         }
     }
 
@@ -195,6 +218,10 @@ impl Monitor<'_> {
             }
             if sidecar.fd.has_ended() {
                 return self.ended(sidecar);
+            }
+            if std::mem::take(&mut self.look_for_next) {
+                self.become_next(sidecar);
+                continue;
             }
             if Instant::now() >= next {
                 let asked = Instant::now();

@@ -1,5 +1,7 @@
 //! `upgrade`, performed by `mosaic-fleet`: running sidecars replaced by another binary, their runtimes untouched.
 
+mod monitor;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use crate::cli::upgrade::{Options, Whom};
 use crate::failure::{Doing, Failure, exit};
 use crate::pure::wire::{Request, UpgradeLine};
 use crate::units::AgentName;
+use monitor::Monitor;
 
 /// After the wait for a good moment, what still takes time: the new binary is asked (2 s), and a busy machine.
 const MORE: Duration = Duration::from_secs(10);
@@ -27,8 +30,7 @@ pub fn upgrade(options: &Options) -> Result<u8, Failure> {
     let program = program(options.to.as_deref())?;
     let names = match &options.whom {
         Whom::One(name) => {
-            let line = one(&place, name, &program, options)?;
-            show(&line, options.json)?;
+            one(&place, name, &program, options)?;
             return Ok(exit::OK);
         }
         Whom::All => agents(&place),
@@ -41,7 +43,7 @@ pub fn upgrade(options: &Options) -> Result<u8, Failure> {
     }
     let mut worst = exit::OK;
     for name in names {
-        match one(&place, &name, &program, options).and_then(|line| show(&line, options.json)) {
+        match one(&place, &name, &program, options) {
             Ok(()) => {}
             // A heartbeat that was left behind is nobody to upgrade.
             Err(failure) if failure.exit == exit::GONE => {}
@@ -68,17 +70,28 @@ fn agents(place: &Place) -> Vec<AgentName> {
     names
 }
 
-fn show(line: &[u8], json: bool) -> Result<(), Failure> {
+/// Prints the sidecar's answer, and what became of the monitor of its unit.
+fn show(line: &[u8], monitor: Option<&Monitor>, json: bool) -> Result<(), Failure> {
+    let doing = || "reading the answer to the upgrade".to_owned();
     if json {
-        super::print(&String::from_utf8_lossy(line));
+        let line = String::from_utf8_lossy(line);
+        let monitor = monitor.map(serde_json::to_string).transpose();
+        super::print(
+            &match (monitor.doing(doing)?, line.trim_end().strip_suffix('}')) {
+                (Some(monitor), Some(fields)) => format!("{fields},\"monitor\":{monitor}}}\n"),
+                _ => line.into_owned(),
+            },
+        );
         return Ok(());
     }
-    let told: UpgradeLine =
-        serde_json::from_slice(line).doing(|| "reading the answer to the upgrade".into())?;
+    let told: UpgradeLine = serde_json::from_slice(line).doing(doing)?;
     let (whole, rest) = (told.paused_us / 1_000, told.paused_us % 1_000 / 100);
     super::print(&format!(
-        "upgraded {} from {} to {}: its bytes paused for {whole}.{rest} ms\n",
-        told.agent, told.from, told.version
+        "upgraded {} from {} to {}: its bytes paused for {whole}.{rest} ms\n{}",
+        told.agent,
+        told.from,
+        told.version,
+        monitor.map(Monitor::line).unwrap_or_default()
     ));
     Ok(())
 }
@@ -98,7 +111,15 @@ fn program(to: Option<&Path>) -> Result<PathBuf, Failure> {
         })
 }
 
-fn one(
+/// Upgrades one sidecar, then the monitor of its unit, and tells of both.
+fn one(place: &Place, name: &AgentName, program: &Path, options: &Options) -> Result<(), Failure> {
+    let monitor = monitor::hold(name, program);
+    let line = sidecar(place, name, program, options)?;
+    let monitor = monitor.map(|held| held.follow(name));
+    show(&line, monitor.as_ref(), options.json)
+}
+
+fn sidecar(
     place: &Place,
     name: &AgentName,
     program: &Path,

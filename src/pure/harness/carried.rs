@@ -33,7 +33,7 @@ impl Harness {
         } else if self.turn_due.is_some() {
             // Who does not know of it would take that turn for the one of the next message.
             Some("the turn of a message that was taken is still to be seen")
-        } else if self.screen.drawing().is_none() {
+        } else if !self.screen.can_be_drawn() {
             Some("the runtime is in the middle of a very long control string")
         } else if self.generic.is_some() && !self.view.as_ref().is_some_and(free) {
             // Its rules rest on what the empty line looks like.

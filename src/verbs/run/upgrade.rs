@@ -77,8 +77,9 @@ pub(in crate::verbs) fn can_take_over(document: &[u8]) -> Result<u8, Failure> {
         carried,
         now(),
     );
-    // Drawn anew once more it must be the same: the two agree on what a screen is.
-    if harness.screen().drawing().as_ref() != Some(&handover.drawing) {
+    // The two need not draw alike, but they must agree on what the screen is.
+    let seen = harness.screen().fingerprint();
+    if handover.fingerprint.is_some_and(|sent| sent != seen) {
         return Err(refused("it would see another screen".into()));
     }
     crate::verbs::print(concat!(env!("CARGO_PKG_VERSION"), "\n"));
@@ -177,6 +178,7 @@ impl AtWork {
     fn ask_whether_it_can(&self, program: &Path) -> Result<(), String> {
         let handover = Handover {
             drawing: self.drawing()?,
+            fingerprint: Some(self.harness.screen().fingerprint()),
             ..self.handover()
         };
         let document = replace::document(&handover::render(handover)).map_err(|e| e.to_string())?;
