@@ -102,7 +102,7 @@ pub struct Changes {
 
 impl Changes {
     /// The rows that may differ from what was on the screen at revision `after`, as a JSON array of what
-    /// [`write_row`] says; all of them for a revision the screen has not had.
+    /// `write_row` says; all of them for a revision the screen has not had.
     pub fn since(&mut self, after: u64, screen: &Screen) -> String {
         let now = screen.revision();
         let rows = screen.size().rows;

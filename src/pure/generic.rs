@@ -1,7 +1,7 @@
 //! The generic way: a runtime that no profile knows.
 //!
 //! Nothing is known of it but what every line editor does: the terminal is raw, bracketed paste is on, and
-//! the cursor rests behind a prompt. Where it rests when the screen first comes to rest is its [`Spot`]; the
+//! the cursor rests behind a prompt. Where it rests when the screen first comes to rest is its `Spot`; the
 //! composer is the text from there to the cursor, and a message counts as typed only if our own paste shows
 //! there. What a draft is cannot be seen (ghost texts look alike), so it is known by who typed: any key of a
 //! person since the last Enter is one.

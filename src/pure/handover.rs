@@ -1,6 +1,6 @@
 //! What a sidecar hands to the binary that replaces it, in the same process and over the same descriptors.
 //!
-//! One document of plain fields in a fixed order, written and read by the same walk over them ([`Walk`]): what the
+//! One document of plain fields in a fixed order, written and read by the same walk over them (`Walk`): what the
 //! one writes the other cannot read differently, and the code weighs a tenth of a format that describes itself.
 //! Moments are told as milliseconds ago: the two share no clock that could be written down.
 

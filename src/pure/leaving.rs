@@ -83,7 +83,7 @@ impl Leaving {
         leaving
     }
 
-    /// More output waits: rows beyond [`KEPT_MAX`] in a second are counted and not kept.
+    /// More output waits: rows beyond `KEPT_MAX` in a second are counted and not kept.
     pub fn hurry(&mut self, hurry: bool) {
         self.hurry = hurry;
     }

@@ -423,7 +423,7 @@ impl Screen {
     }
 
     /// Whether a row is a rule: at least half of the columns are `glyph` in one run that starts within
-    /// the first [`RULE_STARTS`] columns. A label may stand further right; and a runtime that counts the
+    /// the first `RULE_STARTS` columns. A label may stand further right; and a runtime that counts the
     /// width of an emoji differently from its terminal overdraws the first cells.
     pub fn is_rule(&self, row: u16, glyph: char) -> bool {
         let cols = self.size().cols;

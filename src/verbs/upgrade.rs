@@ -134,9 +134,7 @@ fn sidecar(
     };
     let doing = || format!("upgrading {name}");
     ask::ask(place, name, &request, within + MORE).map_err(|e| match e {
-        NoAnswer::Gone(why) => {
-            Failure::new(exit::GONE, "", why).hint("`mosaic-fleet ps` shows the agents there are")
-        }
+        NoAnswer::Gone(why) => ask::gone(why),
         NoAnswer::Silent(why) => Failure::new(exit::LATER, doing(), why).hint(format!(
             "`mosaic-agent status {name}` says which version serves"
         )),
