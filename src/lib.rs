@@ -44,7 +44,7 @@
 //! a fleet      verbs::ps -> os::{crowd, bus, tmux, locks, process} -> pure::roster (rows, flags) -> table, JSON, or screen
 //! ```
 //!
-//! `main.rs` is `mosaic-agent`, `fleet.rs` is `mosaic-fleet`: each parses, performs, prints one error and returns one code.
+//! `main.rs` is `mosaic-agent`, `fleet.rs` is `mosaic-fleet`, `monitor.rs` is `mosaic-monitor`: each parses, performs, prints one error and returns one code.
 //! Open [`verbs::run`] first: the one loop in which all of it happens.
 #![deny(unsafe_code)]
 

@@ -121,6 +121,12 @@ fn programs_that_do_not_belong_together_are_found_out() {
     );
     sandbox.script("bin/mosaic-agent", "#!/bin/sh\necho mosaic-agent 0.0.1\n");
     let document = look(&sandbox);
+    assert_row(&document, "mosaic-monitor", "warn", "not there");
+    sandbox.script(
+        "bin/mosaic-monitor",
+        "#!/bin/sh\necho mosaic-monitor 0.0.2\n",
+    );
+    assert_row(&look(&sandbox), "mosaic-monitor", "fail", "0.0.2");
     assert_row(&document, "mosaic-agent", "fail", "0.0.1");
     assert_row(&document, "PATH", "warn", "export PATH=");
     sandbox.script("other/mosaic-agent", "#!/bin/sh\n");

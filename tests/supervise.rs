@@ -223,6 +223,6 @@ fn without_mosaic_fleet_it_is_69_and_says_what_to_install() {
         command.args(args);
         let output = Running::start(command, &sandbox.path("out"), b"").wait(SOON);
         assert_eq!(output.code, 69, "{output:?}");
-        assert!(output.stderr.contains("install both"), "{output:?}");
+        assert!(output.stderr.contains("install all"), "{output:?}");
     }
 }

@@ -7,13 +7,19 @@ use std::path::{Path, PathBuf};
 
 use nix::libc;
 use serde_json::Value;
-use support::{AGENT, FLEET, Fleet, LATER, SOON, always, kill, ms, pid_is_alive, unit, until};
+use support::{
+    AGENT, FLEET, Fleet, LATER, MONITOR, SOON, always, kill, ms, pid_is_alive, unit, until,
+};
 
-/// Both programs once more, in a directory of their own: its `mosaic-agent`.
+/// The programs without the small monitor once more, in a directory of their own: its `mosaic-agent`.
 fn next_binaries(fleet: &Fleet, dir: &str) -> PathBuf {
+    copies(fleet, dir, &[AGENT, FLEET])
+}
+
+fn copies(fleet: &Fleet, dir: &str, programs: &[&str]) -> PathBuf {
     let dir = fleet.managed.path(dir);
     fs::create_dir(&dir).expect("a directory in the sandbox");
-    for file in [AGENT, FLEET] {
+    for file in programs {
         // Not written by us: a file that was open for writing in this process cannot be executed by its children.
         let copied = std::process::Command::new("cp")
             .args([Path::new(file), &dir])
@@ -53,12 +59,18 @@ fn the_monitor_of_a_unit_becomes_the_next_binary_too_and_the_unit_notices_nothin
     let show = |property| fleet.managed.show(&unit("coder0"), property);
     let begun = show("ActiveEnterTimestampMonotonic");
 
-    for dir in ["next", "after-that"] {
-        let next = next_binaries(&fleet, dir);
+    let executed = executable(monitor);
+    assert!(executed.ends_with("mosaic-monitor"), "{executed:?}");
+    for (dir, programs) in [
+        ("next", [AGENT, MONITOR].as_slice()),
+        ("after-that", &[AGENT, FLEET]),
+    ] {
+        let next = copies(&fleet, dir, programs);
         let told = upgraded(&fleet, &next);
         assert_eq!(told["monitor"]["fate"], "upgraded", "{told}");
         assert_eq!(told["monitor"]["pid"], monitor, "{told}");
-        assert_eq!(executable(monitor), next.with_file_name("mosaic-fleet"));
+        let watches = Path::new(programs[1]).file_name().expect("a program");
+        assert_eq!(executable(monitor), next.with_file_name(watches));
         assert_eq!(executable(sidecar), next);
     }
     assert_eq!(fleet.managed.main_pid(&unit("coder0")), monitor);

@@ -223,7 +223,7 @@ Examples
 ",
     "mosaic-fleet doctor: what is wrong with this installation, and what mends it
 
-Looks at tmux, systemd, linger, directories, sockets, hooks, runtimes, units, the two binaries and PATH; changes
+Looks at tmux, systemd, linger, directories, sockets, hooks, runtimes, units, our programs and PATH; changes
 nothing. Every row is ok, warn or fail; exit code 1 if one fails.
 
 Options

@@ -1,7 +1,10 @@
 //! Arguments of `supervise`, the verb of the main process of an agent's unit.
 
+use std::ffi::OsString;
+
 use lexopt::prelude::*;
 
+use crate::failure::{Failure, exit};
 use crate::units::AgentName;
 
 /// What `supervise` was asked for.
@@ -22,6 +25,42 @@ pub struct Held {
     pub pid: i32,
     /// The number of the descriptor that holds it.
     pub fd: i32,
+}
+
+impl Options {
+    /// The same as words behind a program's name.
+    pub fn words(&self) -> Vec<OsString> {
+        let (name, more) = match self {
+            Options::Begin(name) => (name, Vec::new()),
+            Options::TakeOver(name, held) => {
+                let (pid, fd) = (held.pid.to_string(), held.fd.to_string());
+                (name, vec!["--take-over".into(), pid, fd])
+            }
+            Options::CanTakeOver(name) => (name, vec!["--can-take-over".into()]),
+        };
+        let words = ["supervise", name.as_str()].map(OsString::from);
+        words
+            .into_iter()
+            .chain(more.into_iter().map(Into::into))
+            .collect()
+    }
+}
+
+/// Reads the command line of `mosaic-monitor`: `supervise` and what belongs to it. None: its version is wanted.
+///
+/// # Errors
+/// [`exit::USAGE`] with what is wrong.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, Failure> {
+    let read = |mut parser: lexopt::Parser| match parser.next()? {
+        Some(Value(verb)) if verb == "supervise" => read(&mut parser).map(Some),
+        Some(Long("version") | Short('V')) => Ok(None),
+        Some(other) => Err(other.unexpected()),
+        None => Err("what is to be done? `supervise NAME`".into()),
+    };
+    read(lexopt::Parser::from_iter(args)).map_err(|e| {
+        Failure::new(exit::USAGE, "", e)
+            .hint("it is started by `mosaic-agent launch --supervise NAME`")
+    })
 }
 
 /// Reads them.

@@ -82,7 +82,23 @@ impl Check {
     }
 }
 
-const INSTALL: &str = "install both from one build: cargo install --path .";
+const INSTALL: &str = "install all from one build: cargo install --path .";
+
+/// `mosaic-monitor` beside us, by what it says its version is.
+pub fn monitor(version: Option<&str>, ours: &str) -> Check {
+    let check = "mosaic-monitor";
+    match version {
+        Some(version) if version == ours => Check::ok(check, format!("{version}, as mosaic-fleet")),
+        Some(version) => {
+            let said = format!("it is {version:?}, mosaic-fleet is {ours}");
+            Check::fail(check, said, INSTALL)
+        }
+        None => {
+            let said = "not there: mosaic-fleet does its work, in twice the memory";
+            Check::warn(check, said, INSTALL)
+        }
+    }
+}
 
 /// `mosaic-agent` beside us, by its path and what it says its version is; `on_path` is what a shell would start.
 pub fn binaries(

@@ -1,4 +1,4 @@
-//! The other of our two binaries: the one beside us, else the one on PATH.
+//! Another of our binaries: the one beside us, else the one on PATH.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
@@ -22,7 +22,7 @@ pub fn find(binary: &str) -> Result<PathBuf, Failure> {
     let path = std::env::var("PATH").unwrap_or_default();
     pty::find_program(binary, &path, Path::new("/")).map_err(|e| {
         Failure::new(exit::MISSING, format!("looking for {binary}"), e)
-            .hint("mosaic-agent and mosaic-fleet belong into one directory; install both")
+            .hint("our programs belong into one directory; install all of them")
     })
 }
 

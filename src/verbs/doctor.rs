@@ -113,13 +113,15 @@ fn output_of(program: &Path, args: &[&str]) -> Option<String> {
 
 fn binaries() -> Vec<Check> {
     let exe = std::env::current_exe().unwrap_or_default();
+    let version_of = |program: &str| {
+        let file = exe.with_file_name(program);
+        let said = file
+            .is_file()
+            .then(|| output_of(&file, &["--version"]).unwrap_or_default());
+        said.map(|v| v.trim_start_matches(program).trim().to_owned())
+    };
     let agent = exe.with_file_name("mosaic-agent");
-    let version = agent
-        .is_file()
-        .then(|| output_of(&agent, &["--version"]).unwrap_or_default());
-    let version = version
-        .as_deref()
-        .map(|v| v.strip_prefix("mosaic-agent ").unwrap_or(v));
+    let (version, monitor) = (version_of("mosaic-agent"), version_of("mosaic-monitor"));
     let dir = exe.parent().unwrap_or(Path::new("/")).display().to_string();
     let path = std::env::var("PATH").unwrap_or_default();
     let on_path = pty::find_program("mosaic-agent", &path, Path::new("/")).ok();
@@ -128,13 +130,15 @@ fn binaries() -> Vec<Check> {
         .is_some_and(|p| p.canonicalize().ok() == agent.canonicalize().ok());
     let shown = agent.display().to_string();
     let on_path = on_path.map(|p| p.display().to_string());
-    doctor::binaries(
-        version.map(|v| (shown.as_str(), v)),
+    let mut checks = doctor::binaries(
+        version.as_deref().map(|v| (shown.as_str(), v)),
         VERSION,
         &dir,
         on_path.as_deref(),
         is_same,
-    )
+    );
+    checks.push(doctor::monitor(monitor.as_deref(), VERSION));
+    checks
 }
 
 fn tmux(place: &Place) -> Vec<Check> {

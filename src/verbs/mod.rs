@@ -67,6 +67,29 @@ pub fn perform(verb: agent::Verb) -> Result<u8, Failure> {
     }
 }
 
+/// Does what `mosaic-monitor` was asked for; returns the exit code.
+///
+/// # Errors
+/// What a person has to mend.
+pub fn perform_monitor(options: Option<Options>) -> Result<u8, Failure> {
+    match options {
+        Some(options) => monitor(options),
+        None => {
+            print(concat!("mosaic-monitor ", env!("CARGO_PKG_VERSION"), "\n"));
+            Ok(exit::OK)
+        }
+    }
+}
+
+fn monitor(options: Options) -> Result<u8, Failure> {
+    log::to_stderr();
+    match options {
+        Options::Begin(name) => supervise::supervise(&name, None),
+        Options::TakeOver(name, held) => supervise::supervise(&name, Some(held)),
+        Options::CanTakeOver(name) => supervise::can_take_over(&name),
+    }
+}
+
 /// Becomes `mosaic-fleet`, which has our help. Who has none gets the lines that we have ourselves.
 fn help(verb: &[&str], lines: &str) -> u8 {
     let words = ["help", "mosaic-agent"].iter().chain(verb);
@@ -118,17 +141,17 @@ pub fn perform_fleet(verb: fleet::Verb) -> Result<ExitCode, Failure> {
                 Some(name) => name,
                 None => place::name_from_environment("launch")?,
             };
-            match options.supervise {
-                true => supervise::supervise(&name, None).map(ExitCode::from),
-                false => launch::launch(&name, options.quiet).map(ExitCode::from),
+            if !options.supervise {
+                return launch::launch(&name, options.quiet).map(ExitCode::from);
             }
+            let options = Options::Begin(name);
+            supervise::become_monitor(&options);
+            monitor(options).map(ExitCode::from)
         }
-        fleet::Verb::Supervise(options) => match options {
-            Options::Begin(name) => supervise::supervise(&name, None),
-            Options::TakeOver(name, held) => supervise::supervise(&name, Some(held)),
-            Options::CanTakeOver(name) => supervise::can_take_over(&name),
+        fleet::Verb::Supervise(options) => {
+            supervise::become_monitor(&options);
+            monitor(options).map(ExitCode::from)
         }
-        .map(ExitCode::from),
         fleet::Verb::End(name) => supervise::end_what_is_left(&name).map(ExitCode::from),
         fleet::Verb::Enclose(name, pid) => scope::enclose(&name, pid).map(ExitCode::from),
         fleet::Verb::Stop { name, turn, tell } => stop::stop(&name, turn, tell).map(ExitCode::from),

@@ -39,7 +39,9 @@ struct Sidecar {
     fd: PidFd,
 }
 
-pub(super) use next::{ask_whether_it_can, can_take_over};
+pub(super) use next::{
+    ask_whether_it_can, become_monitor, can_take_over, is_monitor, monitor_beside,
+};
 
 /// Supervises an agent until it has ended or we are asked to end it. With a sidecar that the binary before has held in
 /// this process we go on where that one was: the service manager was told already that its unit is up.

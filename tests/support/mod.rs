@@ -35,6 +35,8 @@ pub use sandbox::{Heartbeat, Sandbox};
 pub const AGENT: &str = env!("CARGO_BIN_EXE_mosaic-agent");
 /// The program whose `demo-tui` is the runtime.
 pub const FLEET: &str = env!("CARGO_BIN_EXE_mosaic-fleet");
+/// What watches over an agent in its unit.
+pub const MONITOR: &str = env!("CARGO_BIN_EXE_mosaic-monitor");
 
 /// For things that take milliseconds, on a machine that others keep busy.
 pub const SOON: Duration = Duration::from_secs(15);

@@ -1,12 +1,11 @@
 //! The monitor replaced by the binary beside the one its sidecar has become: same process, so that its unit notices
 //! nothing, and the same hold on the sidecar, so that no end of it is missed.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Monitor, Sidecar};
-use crate::cli::supervise::Held;
+use crate::cli::supervise::{Held, Options};
 use crate::failure::{Failure, exit};
 use crate::os::pidfd::PidFd;
 use crate::os::{process, replace};
@@ -14,10 +13,49 @@ use crate::units::AgentName;
 use crate::verbs::ask;
 use crate::verbs::place::Place;
 
+/// The program that does nothing but watch over an agent.
+const MONITOR: &str = "mosaic-monitor";
+
+/// The program that can do that, too.
+const FLEET: &str = "mosaic-fleet";
+
 /// The next binary says within this time whether it can. It asks the sidecar one question.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Asks a `mosaic-fleet` whether it could go on as the monitor of this agent.
+/// The program that watches over the agents of this sidecar's binary: `mosaic-monitor` beside it, which is small, or
+/// else `mosaic-fleet`, which can do it, too.
+pub(in crate::verbs) fn monitor_beside(agent: &Path) -> PathBuf {
+    let small = agent.with_file_name(MONITOR);
+    match small.is_file() {
+        true => small,
+        false => agent.with_file_name(FLEET),
+    }
+}
+
+/// Whether a program is one that watches over agents, by its file's name.
+pub(in crate::verbs) fn is_monitor(program: &Path) -> bool {
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(MONITOR) || name.starts_with(FLEET)
+}
+
+/// Becomes `mosaic-monitor` if that lies beside us. Returns if not: then we do its work.
+pub fn become_monitor(options: &Options) {
+    let Ok(me) = std::env::current_exe() else {
+        return;
+    };
+    let next = monitor_beside(&me);
+    if next.ends_with(MONITOR) {
+        let mut argv = vec![next.as_os_str().to_owned()];
+        argv.extend(options.words());
+        let failed = replace::become_program(&next, &argv);
+        crate::verbs::complain(format_args!(
+            "mosaic-fleet: becoming {}: {failed}",
+            next.display()
+        ));
+    }
+}
+
+/// Asks a monitor's program whether it could go on as the monitor of this agent.
 ///
 /// # Errors
 /// Why not, in its own words where it has any.
@@ -54,9 +92,9 @@ pub(super) fn left(held: Held) -> Option<Sidecar> {
     Some(Sidecar { pid: held.pid, fd })
 }
 
-/// The `mosaic-fleet` that belongs to what the sidecar is now, unless that is what we are.
+/// The monitor that belongs to what the sidecar is now, unless that is what we are.
 fn next_of(sidecar: i32) -> Option<PathBuf> {
-    let next = process::executable(sidecar)?.with_file_name("mosaic-fleet");
+    let next = monitor_beside(&process::executable(sidecar)?);
     (next.is_file() && !process::runs(process::me(), &next)).then_some(next)
 }
 
@@ -84,11 +122,10 @@ impl Monitor<'_> {
         let mut failed = None;
         if !self.asked_to_stop {
             let fd = replace::number(&sidecar.fd);
-            let (pid, fd) = (sidecar.pid.to_string(), fd.to_string());
-            let name = self.name.as_str();
-            let words = ["supervise", name, "--take-over", &pid, &fd];
+            let pid = sidecar.pid;
+            let options = Options::TakeOver(self.name.clone(), Held { pid, fd });
             let mut argv = vec![next.as_os_str().to_owned()];
-            argv.extend(words.map(OsString::from));
+            argv.extend(options.words());
             let error = match replace::stays_open(&sidecar.fd, true) {
                 Ok(()) => replace::become_program(next, &argv),
                 Err(e) => e,

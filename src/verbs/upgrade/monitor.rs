@@ -54,24 +54,18 @@ pub(super) struct Held {
     was_next: bool,
 }
 
-/// The monitor of this agent's unit, if there is one, and what it is to become: the `mosaic-fleet` beside the
-/// sidecar's next binary.
+/// The monitor of this agent's unit, if there is one, and what it is to become: the one beside the sidecar's next
+/// binary.
 pub(super) fn hold(name: &AgentName, program: &Path) -> Option<Held> {
     let unit = format!("mosaic-agent@{name}.service");
     let pid = main_pid(&unit)?;
     let fd = PidFd::open(pid).ok()?;
     // The pid is still that of the unit's process, and that process is a monitor.
-    let file = process::executable(pid)?;
-    if !file
-        .file_name()?
-        .to_string_lossy()
-        .starts_with("mosaic-fleet")
-        || fd.has_ended()
-    {
+    if !supervise::is_monitor(&process::executable(pid)?) || fd.has_ended() {
         return None;
     }
     // The sidecar's file is the one behind all links.
-    let next = program.canonicalize().ok()?.with_file_name("mosaic-fleet");
+    let next = supervise::monitor_beside(&program.canonicalize().ok()?);
     Some(Held {
         unit,
         pid,
