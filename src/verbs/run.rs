@@ -10,7 +10,6 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::libc;
@@ -34,30 +33,28 @@ use crate::os::pidfd::PidFd;
 use crate::os::process;
 use crate::os::pump::{Batch, Event, Leftover, Pump};
 use crate::os::socket::Peer;
-use crate::os::tty::{self};
 use crate::os::{files, watch};
-use crate::pure::beat::Beat;
 use crate::pure::cells::Changes;
-use crate::pure::delivery::{Life, Pulse, Written};
-use crate::pure::events::{Events, Field, Kind};
+use crate::pure::delivery::Written;
+use crate::pure::events::{Events, Kind};
 use crate::pure::handover::Handover;
-use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now, Reading};
+use crate::pure::harness::{Asker, Effect, Ended, Harness, Input, Job, Now};
 use crate::pure::hook;
-use crate::pure::journal::{Fact, Line};
-use crate::pure::message::{PASTE_END, PASTE_START};
 use crate::pure::powers::{self, Power, Standing};
-use crate::pure::profile::{ProcessFacts, Profiles};
-use crate::pure::receipt::Verdict;
+use crate::pure::profile::Profiles;
 use crate::pure::wire::{Request, State};
-use crate::units::TermSize;
 
+mod effects;
 mod ending;
 mod keys;
+mod model;
 mod past;
 mod polls;
 mod requests;
 mod takeover;
 mod upgrade;
+
+pub(super) use effects::facts;
 
 /// A hook is at most this many generations below its runtime: a shell, and what the shell runs. What is deeper
 /// may be of another session: codex' daemon is a child of the first codex, and calls the hooks of them all.
@@ -84,7 +81,7 @@ pub fn run(options: RunOptions) -> Result<u8, Failure> {
         return take_over(&options, number);
     }
     setup::show_runtime_in_pane(&options);
-    install_panic_hook();
+    model::install_panic_hook();
     process::keep_memory_small();
     let mut launcher = None;
     if let Some(path) = &options.handoff {
@@ -114,7 +111,7 @@ pub fn run(options: RunOptions) -> Result<u8, Failure> {
 
 /// Goes on as the sidecar that was replaced by this binary.
 fn take_over(options: &RunOptions, number: i32) -> Result<u8, Failure> {
-    install_panic_hook();
+    model::install_panic_hook();
     process::keep_memory_small();
     let left = upgrade::left(number)?;
     let name = match &options.name {
@@ -413,183 +410,8 @@ impl AtWork {
         self.handle(Input::Tick);
     }
 
-    fn read_records(&mut self) {
-        for recorded in self.records.look() {
-            self.handle(Input::Recorded(&recorded));
-        }
-    }
-
-    fn mark_records(&mut self) {
-        if let Some(profile) = self.harness.profile() {
-            self.records.mark(profile, self.harness.running().pid);
-        }
-        let open = Input::RecordsOpen(self.records.is_open());
-        self.harness.handle(open, now());
-    }
-
-    /// One input, and every effect that follows from it.
-    fn handle(&mut self, input: Input<'_>) {
-        self.harness.handle(input, now());
-        while let Some(effect) = self.harness.poll() {
-            self.perform(effect);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Type {
-                job,
-                bytes,
-                if_outer,
-                keys_wait,
-            } => {
-                let paste = bytes.starts_with(PASTE_START);
-                let tail = if paste { PASTE_END.len() } else { 0 };
-                let with_input = self.recording.as_ref().is_some_and(|r| r.input);
-                self.typed = with_input.then(|| bytes.clone());
-                self.pump.inject(job.0, bytes, tail, if_outer, keys_wait);
-            }
-            Effect::LetKeysPass => self.pump.let_keys_pass(),
-            Effect::Cancel(job) => self.pump.cancel(job.0),
-            Effect::Pulse => {
-                let pulse = self.pulse();
-                self.harness.handle(Input::Pulse(pulse), now());
-            }
-            Effect::Identify => {
-                let processes = facts(process::family(self.sidecar.child));
-                self.harness.handle(Input::Processes(&processes), now());
-            }
-            Effect::Journal { line, sync, asker } => self.write_down(&line, sync, asker),
-            Effect::Records(Reading::Mark) => {
-                self.read_records();
-                self.mark_records();
-            }
-            Effect::Records(Reading::On) => {
-                if !self.records.is_open() {
-                    self.mark_records();
-                }
-                self.records.announce();
-                self.read_records();
-            }
-            Effect::Records(Reading::Off) => self.records.end(),
-            Effect::Beat => self.beat(),
-            Effect::Changed(was, state, why) => self.changed(was, state, &why),
-            Effect::Observed(receipt) => self.events.observed(SystemTime::now(), &receipt),
-            // Told when it is written to the journal, like every fate.
-            Effect::Revised(_) => {}
-            Effect::Answer(asker, receipt) => {
-                if receipt.verdict == Verdict::Rejected {
-                    self.events.settled(SystemTime::now(), &receipt);
-                }
-                if let Some(client) = self.waiting.remove(&asker) {
-                    let origin = self.origin();
-                    self.clients
-                        .answer(client, &documents::receipt_line(origin, *receipt));
-                }
-            }
-        }
-    }
-
-    fn write_down(&mut self, line: &Line, sync: bool, asker: Option<Asker>) {
-        let failed = self.journal.append(line, sync).err();
-        match (&line.fact, &line.receipt) {
-            (Fact::Held, _) if failed.is_none() => {
-                self.happened(Kind::Held, &[("id", Field::Text(&line.id))]);
-            }
-            (_, Some(receipt)) => {
-                self.events.settled(SystemTime::now(), receipt);
-                self.mark(receipt.verdict.word(), &line.id);
-            }
-            (Fact::Typing, _) => self.mark("typing", &line.id),
-            _ => {}
-        }
-        if let Some(asker) = asker {
-            let why = failed.map(|e| e.to_string());
-            let kept = Input::Kept(asker, &line.id, why.as_deref());
-            self.harness.handle(kept, now());
-        }
-        if self.journal.is_long() {
-            self.journal.begin(&self.harness.journal(now()));
-        }
-    }
-
-    /// The kernel's word on the runtime, or on the process we started where the runtime has ended.
-    fn pulse(&self) -> Pulse {
-        let life = |pid| match process::state_letter(pid) {
-            Some('T' | 't') => Life::Stopped,
-            Some('Z' | 'X' | 'x') => Life::Zombie,
-            Some(_) => Life::Running,
-            None => Life::Gone,
-        };
-        let child = self.sidecar.child;
-        let running = self.harness.running().pid;
-        let (pid, life) = match life(running) {
-            Life::Running | Life::Stopped => (running, life(running)),
-            Life::Zombie | Life::Gone => (child, life(child)),
-        };
-        Pulse {
-            at: Instant::now(),
-            pid,
-            raw: self.sidecar.pty.is_raw(),
-            unread: self.sidecar.pty.unread().unwrap_or(0),
-            front: self.sidecar.pty.foreground(),
-            life,
-        }
-    }
-
     fn origin(&self) -> crate::pure::wire::Origin {
         self.sidecar.place.origin(&self.sidecar.name)
-    }
-
-    /// Writes the heartbeat. A disk that is full leaves the old one, which then goes stale: the truth.
-    fn beat(&mut self) {
-        self.seq += 1;
-        let now = now();
-        let (state, _) = self.harness.state();
-        let proven = self.harness.proven_alive();
-        let idle = now
-            .mono
-            .saturating_duration_since(self.harness.last_output());
-        let ended = self.harness.ended();
-        let sidecar = &self.sidecar;
-        let settings = &sidecar.place.settings;
-        let running = self.harness.running();
-        let beat = Beat {
-            ts: proven.map_or(sidecar.started, |p| p.wall),
-            pid: if ended.is_some() {
-                0
-            } else {
-                match running.pid {
-                    0 => sidecar.child,
-                    pid => pid,
-                }
-            },
-            state,
-            written: now.wall,
-            seq: self.seq,
-            interval: settings.interval.as_secs(),
-            boot: sidecar.boot.clone(),
-            mono: process::boot_seconds(),
-            sidecar: std::process::id(),
-            started: sidecar.started,
-            sock: sidecar.socket_path.display().to_string(),
-            tenant_id: sidecar.place.tenant().to_owned(),
-            host: sidecar.place.host.clone(),
-            runtime: match running.name.as_str() {
-                "" => settings.runtime.clone(),
-                name => name.to_owned(),
-            },
-            version: running.version.clone(),
-            model: settings.model.clone(),
-            idle: idle.as_secs(),
-            tmux: sidecar.tmux_socket.clone(),
-            exit: ended.map(Ended::words),
-            reason: self.ending.reason.map(str::to_owned),
-        };
-        let path = sidecar.place.heartbeat(&sidecar.name);
-        if let Err(e) = files::replace(&path, beat.render().as_bytes()) {
-            tracing::warn!("writing the heartbeat {}: {e}", path.display());
-        }
     }
 
     fn take_batch(&mut self, batch: &Batch) {
@@ -631,44 +453,6 @@ impl AtWork {
         if self.up.is_some() && self.sidecar.pty.is_raw() {
             self.report_up();
         }
-    }
-
-    /// Feeds the screen model. The model may fail, the pump may not: a panic in it costs the messages
-    /// on their way and a redraw, nothing else.
-    fn feed(&mut self, bytes: &[u8]) {
-        MODEL_RUNS.store(true, Ordering::Relaxed);
-        let fed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            self.handle(Input::Output(bytes));
-        }));
-        MODEL_RUNS.store(false, Ordering::Relaxed);
-        if fed.is_ok() {
-            return;
-        }
-        self.panics += 1;
-        tracing::error!(
-            "the screen model failed ({} times); it starts anew",
-            self.panics
-        );
-        self.waiting.clear();
-        self.records.end();
-        let settings = &self.sidecar.place.settings;
-        let tag = format!("{:x}-{:x}r{}", std::process::id(), self.seq, self.panics);
-        let profiles = Profiles::with(&files::profile_files(&settings.profile_dir));
-        let now = now();
-        self.harness = Harness::new(profiles, self.sidecar.size, settings.interval, tag, now);
-        self.journal = take_up(&self.sidecar, &mut self.harness, false, now);
-        if self.ending.is_draining() {
-            self.harness.drain(now);
-        }
-        self.clients.drop_all();
-        // A runtime redraws everything when its size changes.
-        let size = self.sidecar.size;
-        let other = TermSize {
-            cols: size.cols,
-            rows: size.rows - 1,
-        };
-        let _ = self.sidecar.pty.resize(other);
-        let _ = self.sidecar.pty.resize(size);
     }
 
     fn take_signals(&mut self) {
@@ -747,38 +531,4 @@ impl AtWork {
         drop(self.sidecar.outer);
         ended.code()
     }
-}
-
-/// What the kernel says of processes, as what decides takes it.
-pub(super) fn facts(processes: Vec<process::Process>) -> Vec<ProcessFacts> {
-    processes
-        .into_iter()
-        .map(|p| ProcessFacts {
-            pid: p.pid,
-            parent: p.parent,
-            exe: p.exe,
-            argv: p.argv,
-            script: p.script,
-            version: p.version,
-        })
-        .collect()
-}
-
-/// Set while the screen model runs, whose panics are caught.
-static MODEL_RUNS: AtomicBool = AtomicBool::new(false);
-
-/// A panic anywhere but in the screen model ends the process: no half-alive sidecar that still beats.
-/// The terminal is put back first, and the runtime ends with us by its parent-death signal.
-fn install_panic_hook() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if MODEL_RUNS.load(Ordering::Relaxed) {
-            // Its text must not be drawn over the runtime's screen.
-            tracing::error!("the screen model failed: {info}");
-            return;
-        }
-        tty::restore_after_panic();
-        report(info);
-        std::process::abort();
-    }));
 }
