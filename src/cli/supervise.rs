@@ -46,14 +46,14 @@ impl Options {
     }
 }
 
-/// Reads the command line of `mosaic-monitor`: `supervise` and what belongs to it. None: its version is wanted.
+/// Reads the command line of `mosaic-monitor`: `supervise` and what belongs to it. None: what it is is wanted.
 ///
 /// # Errors
 /// [`exit::USAGE`] with what is wrong.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, Failure> {
     let read = |mut parser: lexopt::Parser| match parser.next()? {
         Some(Value(verb)) if verb == "supervise" => read(&mut parser).map(Some),
-        Some(Long("version") | Short('V')) => Ok(None),
+        Some(Long("version" | "help") | Short('V' | 'h')) => Ok(None),
         Some(other) => Err(other.unexpected()),
         None => Err("what is to be done? `supervise NAME`".into()),
     };

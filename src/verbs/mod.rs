@@ -76,6 +76,9 @@ pub fn perform_monitor(options: Option<Options>) -> Result<u8, Failure> {
         Some(options) => monitor(options),
         None => {
             print(concat!("mosaic-monitor ", env!("CARGO_PKG_VERSION"), "\n"));
+            complain(format_args!(
+                "the main process of an agent's unit; `mosaic-agent launch --supervise NAME` becomes it"
+            ));
             Ok(exit::OK)
         }
     }
