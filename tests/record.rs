@@ -375,6 +375,8 @@ fn a_size_below_the_least_is_refused_with_the_least_named() {
     let answer = client.ask(&json!({"op": "record", "path": path, "max_bytes": 262_143}));
     assert_eq!(answer["error"], "bad_field", "{answer}");
     assert_eq!(answer["exit"], 2, "{answer}");
+    let answer = client.ask(&json!({"op": "record", "path": "a.cast"}));
+    assert_eq!(answer["error"], "bad_field", "where is that? {answer}");
     assert!(!file.exists());
     let started = fleet(&demo.sandbox, &[&start[..], &["256K"]].concat());
     assert_eq!(started.code, 0, "{started:?}");

@@ -84,6 +84,12 @@ impl AtWork {
     pub(super) fn take_record(&mut self, client: ClientId, request: &Request) {
         match &request.path {
             None => self.end_recording(),
+            // Whoever asks does not know where we are.
+            Some(path) if !path.is_empty() && !path.starts_with('/') => {
+                let why = "`path` must be absolute";
+                let line = documents::error_line(self.origin(), "bad_field", why, exit::USAGE);
+                return self.clients.answer(client, &line);
+            }
             Some(path) => {
                 let max = request.max_bytes.map(recording_size).transpose();
                 let begun = max.map_err(|why| (exit::USAGE, why)).and_then(|max| {
