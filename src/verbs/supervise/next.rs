@@ -110,7 +110,10 @@ impl Monitor<'_> {
         };
         if let Some(why) = failed {
             let (name, next) = (self.name, next.display());
-            eprintln!("mosaic-agent: the monitor of {name} does not become {next}: {why}");
+            // The journal may be gone, and the monitor may not go with it.
+            crate::verbs::complain(format_args!(
+                "mosaic-agent: the monitor of {name} does not become {next}: {why}"
+            ));
         }
     }
 
